@@ -1,0 +1,81 @@
+// Refcounted bytes: a Block is one allocation (header + data), a Slice is a view that keeps its Block
+// alive. A block is written by one owner; bytes behind a published Slice never change.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace vignette {
+
+class Block {
+ public:
+  // Aborts when memory is exhausted; capacity in bytes, at most 4 GiB.
+  static Block* allocate(std::size_t capacity);
+
+  char* data() { return reinterpret_cast<char*>(this + 1); }
+  const char* data() const { return reinterpret_cast<const char*>(this + 1); }
+  std::size_t capacity() const { return capacity_; }
+  std::size_t footprint() const;  // bytes as the allocator accounts them, header included
+
+ private:
+  friend class BlockRef;
+  explicit Block(std::uint32_t capacity) : capacity_(capacity) {}
+  void destroy();
+
+  std::atomic<std::uint32_t> references_{1};
+  std::uint32_t capacity_;
+};
+
+// Thread-safe in the way of shared_ptr: distinct refs to one block may be used from distinct threads.
+class BlockRef {
+ public:
+  BlockRef() = default;
+  static BlockRef allocate(std::size_t capacity) { return BlockRef(Block::allocate(capacity)); }
+  BlockRef(const BlockRef& other) : block_(other.block_) {
+    if (block_) block_->references_.fetch_add(1, std::memory_order_relaxed);
+  }
+  BlockRef(BlockRef&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  BlockRef& operator=(BlockRef other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~BlockRef() {
+    if (block_ && block_->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) block_->destroy();
+  }
+  explicit operator bool() const { return block_ != nullptr; }
+  Block* get() const { return block_; }
+  Block* operator->() const { return block_; }
+  bool unique() const { return block_ && block_->references_.load(std::memory_order_acquire) == 1; }
+
+ private:
+  explicit BlockRef(Block* block) : block_(block) {}
+  Block* block_ = nullptr;
+};
+
+class Slice {
+ public:
+  Slice() = default;
+  Slice(BlockRef block, std::size_t offset, std::size_t size)
+      : block_(std::move(block)),
+        offset_(static_cast<std::uint32_t>(offset)),
+        size_(static_cast<std::uint32_t>(size)) {}
+  static Slice copy(std::string_view bytes);
+
+  const char* data() const { return block_ ? block_->data() + offset_ : nullptr; }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  std::string_view view() const { return {data(), size_}; }
+  Slice sub(std::size_t offset, std::size_t size) const { return Slice(block_, offset_ + offset, size); }
+  const BlockRef& block() const { return block_; }
+
+ private:
+  BlockRef block_;
+  std::uint32_t offset_ = 0;
+  std::uint32_t size_ = 0;
+};
+
+}  // namespace vignette
