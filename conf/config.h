@@ -1,0 +1,273 @@
+// The configuration as plain values. Member initialisers are the only place a default is written; the
+// schema (schema.h) reads them from here. A loaded Config is Immutable after construction and shared as
+// shared_ptr<const Config>; all references between its parts have been checked by the loader.
+//
+// Paths are absolute or relative to the working directory: the loader has already joined relative ones
+// with the folder of the file that named them.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "conf/address.h"
+
+namespace vignette::conf {
+
+using std::chrono::milliseconds;
+
+struct Position {
+  std::string file;
+  std::uint32_t line = 0;  // from 1; 0 = not in a file
+  std::uint32_t column = 0;
+};
+
+// Bytes that are never logged, printed or compared by accident: reveal() is the only way to them.
+class Secret {
+ public:
+  Secret() = default;
+  explicit Secret(std::string bytes) : bytes_(std::move(bytes)) {}
+  std::string_view reveal() const { return bytes_; }
+  bool empty() const { return bytes_.empty(); }
+
+ private:
+  std::string bytes_;
+};
+
+struct ServerOptions {
+  std::uint32_t workers = 0;     // 0 = "auto", one a core
+  std::string user;              // empty = keep the user we were started as
+  std::optional<Address> admin;  // an IP literal or a unix socket; nullopt = "off"
+  std::vector<IpPrefix> trusted;
+};
+
+enum class LogLevel : std::uint8_t { debug, info, warn, error };
+
+struct LogOptions {
+  std::string access = "stdout";  // "stdout", "off" or a path
+  LogLevel level = LogLevel::info;
+};
+
+struct CacheOptions {
+  std::uint64_t memory = 256ULL << 20;     // bytes
+  std::uint64_t max_object = 64ULL << 20;  // bytes, head and body; the loader keeps it <= memory
+};
+
+// What one client may ask of us.
+struct LimitOptions {
+  std::uint64_t request_line = 8ULL << 10;  // bytes; over it 414
+  std::uint64_t header = 32ULL << 10;       // bytes; over it 431
+  std::uint32_t header_fields = 100;        // over it 431
+  std::uint64_t body = 16ULL << 20;         // bytes; over it 413; a route's max_body overrides it
+};
+
+struct TimeoutOptions {
+  milliseconds header{10'000};      // for a whole request head; 408
+  milliseconds body_stall{30'000};  // no byte of a request body
+  milliseconds send_stall{60'000};  // no byte of a response taken
+  milliseconds keep_alive{75'000};  // idle between requests
+  milliseconds drain{30'000};       // after SIGTERM, for requests in flight
+};
+
+struct Listener {
+  Position where;
+  Address address;  // an IP literal or a unix socket
+  bool tls = false;
+  // Every request is answered 301 (308 when not GET or HEAD) to https on this port; 443 is left out of
+  // the URL. nullopt = requests are served.
+  std::optional<std::uint16_t> redirect_https_port;
+};
+
+struct Certificate {
+  Position where;
+  std::string chain;  // PEM, leaf first
+  std::string key;    // PEM
+  // Not empty: when neither file exists, both are made at start, self-signed for these names.
+  std::vector<std::string> self_signed;
+};
+
+struct OriginServer {
+  Position where;
+  Address address;
+  std::uint32_t weight = 1;
+  bool backup = false;
+};
+
+enum class Balance : std::uint8_t { round_robin };  // smooth, weighted
+
+struct HealthOptions {
+  std::string path = "/";
+  milliseconds interval{5'000};
+  milliseconds timeout{2'000};
+  std::uint32_t fall = 3;
+  std::uint32_t rise = 2;
+};
+
+struct OriginTlsOptions {
+  bool verify = true;
+  std::string sni;  // empty = the server's own name; also the name that is verified
+  std::string ca;   // PEM file; empty = the system's store
+};
+
+struct S3Options {
+  std::string bucket;
+  std::string region = "us-east-1";
+  std::string endpoint;  // "http[s]://host[:port]"; empty = the region's own, over TLS
+  bool path_style = false;
+  std::string access_key_env = "AWS_ACCESS_KEY_ID";
+  std::string secret_key_env = "AWS_SECRET_ACCESS_KEY";
+  std::string session_token_env = "AWS_SESSION_TOKEN";  // may be unset
+  std::string credentials_file;  // AWS's format, profile "default"; empty = the three variables above
+  // Resolved by the loader from the file or the environment; a reload reads them again.
+  std::string access_key;
+  Secret secret_key;
+  Secret session_token;  // empty = none
+};
+
+struct OriginTimeouts {
+  milliseconds connect{2'000};      // TCP and TLS together
+  milliseconds first_byte{35'000};  // from the request sent to the response head; s3: kS3FirstByte
+  milliseconds keep_alive{60'000};  // idle pooled connections are closed at the latest after this
+  static constexpr milliseconds kS3FirstByte{5'000};
+};
+
+enum class OriginKind : std::uint8_t { servers, s3, directory };
+
+struct Origin {
+  Position where;
+  std::string name;
+  OriginKind kind = OriginKind::servers;
+  std::vector<OriginServer> servers;  // kind servers: at least one, at least one not backup
+  Balance balance = Balance::round_robin;
+  std::optional<HealthOptions> health;  // kind servers; nullopt = passive only, up at start
+  std::optional<OriginTlsOptions> tls;  // kind servers; nullopt = plain
+  S3Options s3;                         // kind s3
+  std::string directory;                // kind directory
+  OriginTimeouts timeouts;              // resolved for the kind
+};
+
+enum class CacheMode : std::uint8_t {
+  on,             // explicit freshness, else heuristics where RFC 9111 allows them, else `ttl`
+  explicit_only,  // only what the origin says, else `ttl` when one is set
+  off,            // never looked up, never stored
+};
+
+// Resolved by the loader: routes to s3 and directory origins and images routes are `on` with
+// kDefaultTtl, routes to servers `explicit_only` without a ttl, unless the file says otherwise.
+struct RouteCache {
+  CacheMode mode = CacheMode::explicit_only;
+  std::optional<milliseconds> ttl;  // lifetime when the origin gives none
+  milliseconds stale_if_error{86'400'000};
+  static constexpr milliseconds kDefaultTtl{86'400'000};
+};
+
+using CountryCode = std::array<char, 2>;  // ISO 3166-1 alpha-2, upper case; "ZZ" = unknown
+
+struct RouteGeo {
+  std::vector<CountryCode> allow_countries;  // empty = all but the denied
+  std::vector<CountryCode> deny_countries;
+  bool headers = false;  // send CloudFront-Viewer-Country to the origin
+};
+
+struct RouteHeaders {
+  std::vector<std::pair<std::string, std::string>> set;  // response fields, replacing those of that name
+  std::vector<std::string> remove;                       // response fields; done before `set`
+};
+
+// A redirect target, cut at its variables: concatenate text, or the request's value, in order.
+struct RedirectPart {
+  enum class Kind : std::uint8_t {
+    text,
+    scheme,       // $scheme: http or https, as the client asked
+    host,         // $host: without port
+    request_uri,  // $request_uri: path and query as the client sent them
+    rest,         // $rest: what the route's * matched, then ? and the query if there is one
+  };
+  Kind kind = Kind::text;
+  std::string text;
+};
+
+struct Redirect {
+  std::string to;
+  std::uint16_t status = 301;       // 301, 302, 303, 307 or 308
+  std::vector<RedirectPart> parts;  // `to`, parsed
+};
+
+enum class RouteKind : std::uint8_t { origin, images, redirect, gallery };
+
+struct Route {
+  Position where;
+  std::string path;                  // without the final *
+  bool prefix = false;               // the path ended in *
+  std::vector<std::string> methods;  // empty = any
+  RouteKind kind = RouteKind::origin;
+  // Names. kind origin: primary, then failover. kind images, gallery: exactly one. kind redirect: none.
+  std::vector<std::string> origins;
+  bool strip_prefix = false;  // resolved: false for servers, true for s3 and directory
+  RouteCache cache;           // resolved
+  RouteGeo geo;
+  std::vector<IpPrefix> allow;  // empty = all but the denied; deny is asked first
+  std::vector<IpPrefix> deny;
+  RouteHeaders headers;
+  std::uint64_t max_body = 0;  // bytes; resolved from LimitOptions::body
+  Redirect redirect;           // kind redirect
+};
+
+struct Site {
+  Position where;
+  std::vector<std::string> hosts;  // lower case: "a.example", "*.example", "*"
+  std::vector<Route> routes;       // first match in order wins
+};
+
+enum class UnsignedImages : std::uint8_t { off, presets, on };
+
+struct ImageKey {
+  std::string id;
+  Secret secret;  // at least 16 bytes
+};
+
+struct ImageOptions {
+  UnsignedImages unsigned_access = UnsignedImages::off;
+  std::vector<ImageKey> keys;
+  std::vector<std::pair<std::string, std::string>> presets;  // name, operations; sorted by name
+  std::vector<std::uint32_t> ladder;                         // pixels, ascending; empty = exact widths
+  std::uint64_t max_pixels = 100'000'000;                    // of the original; over it 413
+  std::uint64_t max_source = 64ULL << 20;                    // bytes of the original; over it 413
+  milliseconds deadline{10'000};                             // per job; the worker is killed after it
+  std::uint32_t workers = 0;                                 // 0 = "auto", one a core
+};
+
+struct GeoOptions {
+  std::string country;  // MaxMind database; empty = no country is ever known
+};
+
+struct Config {
+  std::vector<std::string> files;  // every file read, the main one first
+  ServerOptions server;
+  LogOptions log;
+  CacheOptions cache;
+  LimitOptions limits;
+  TimeoutOptions timeouts;
+  GeoOptions geo;
+  ImageOptions images;
+  std::vector<Listener> listeners;
+  std::vector<Certificate> certificates;
+  std::vector<Origin> origins;  // sorted by name
+  std::vector<Site> sites;
+
+  const Origin* find_origin(std::string_view name) const;  // nullptr when there is none
+};
+
+// The words the file uses, for logs and status; static strings.
+std::string_view to_string(LogLevel);
+std::string_view to_string(OriginKind);
+std::string_view to_string(CacheMode);
+std::string_view to_string(RouteKind);
+std::string_view to_string(UnsignedImages);
+
+}  // namespace vignette::conf

@@ -1,0 +1,52 @@
+// A MaxMind database, mapped into memory. Understands MaxMind's own schema (`country.iso_code`) and the
+// flat one (`country_code` at the top of the record). A record without either, or a file that turns
+// out to be corrupt behind its head, is "unknown", never a failure of the request.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <string>
+
+#include "geo/country.h"
+
+struct MMDB_s;
+
+namespace vignette::geo {
+
+// 16 bytes, network order; IPv4 is mapped (::ffff:a.b.c.d).
+using Address = std::array<std::uint8_t, 16>;
+
+// Thread-safe. Lookups take no lock and make no system call; a page of the file that is not resident
+// costs a page fault.
+class Database {
+ public:
+  // Reads and touches the whole file, so it may block: on load and reload, never on a loop.
+  // The error is a sentence for the operator, with the path.
+  static std::expected<std::shared_ptr<const Database>, std::string> open(const std::string& path);
+
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  // kUnknown for addresses without a record, records without a country, and bad records. A 6to4
+  // address (2002::/16) without its own record has the country of the IPv4 address inside it.
+  Country country(const Address& address) const;
+
+  // Lookups that met corrupt data or a country that is not two letters.
+  std::uint64_t bad_records() const { return bad_records_.load(std::memory_order_relaxed); }
+  const std::string& type() const { return type_; }           // "GeoLite2-Country"
+  std::uint64_t build_epoch() const { return build_epoch_; }  // seconds since 1970
+
+ private:
+  explicit Database(std::unique_ptr<MMDB_s> handle);
+
+  std::unique_ptr<MMDB_s> handle_;
+  std::string type_;
+  std::uint64_t build_epoch_ = 0;
+  mutable std::atomic<std::uint64_t> bad_records_{0};
+};
+
+}  // namespace vignette::geo
