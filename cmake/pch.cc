@@ -1,0 +1,1 @@
+// Gives the precompiled header of pch.h a target to belong to.
