@@ -35,8 +35,8 @@ struct Error {
   Code code = Code::internal;
   Blame blame = Blame::internal;
   Retry retry = Retry::no;
-  int sys_errno = 0;        // 0 when no system call was involved
-  const char* where = "";   // a string literal naming the operation; never owned
+  int sys_errno = 0;       // 0 when no system call was involved
+  const char* where = "";  // a string literal naming the operation; never owned
 };
 
 template <typename T>
