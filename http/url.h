@@ -1,0 +1,78 @@
+// URLs as a server needs them (RFC 3986): authorities, one normal form of a path, queries, percent-encoding.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace vignette::http {
+
+struct Authority {
+  std::string_view host;   // as given; an IPv6 literal with its brackets, a name without a trailing dot
+  std::uint16_t port = 0;  // 0 when none is given
+};
+// host[:port] without userinfo. Names are letters, digits, '-', '_' and '.', labels of 1–63, 253 in all;
+// IPv6 literals are checked; a port is 1–65535 without leading zeros. nullopt for anything else, also "".
+std::optional<Authority> parse_authority(std::string_view text);
+
+// Where a URL's parts are; views into the argument.
+struct AbsoluteUrl {
+  std::string_view scheme;  // as written
+  std::string_view authority;
+  std::string_view path;  // may be ""
+  std::string_view query;
+  bool has_query = false;
+};
+// scheme "://" authority [path] ["?" query]; http and https only, no fragment. The authority is not checked.
+std::optional<AbsoluteUrl> parse_absolute_url(std::string_view text);
+
+// Whether every '%' is followed by two hex digits.
+bool has_valid_percents(std::string_view text);
+// %XX decoded, '+' kept. False when a '%' is not followed by two hex digits (`out` is then unspecified).
+bool percent_decode(std::string_view text, std::string& out);
+// As above into `out`, which may be the text's own bytes; the decoded length, nullopt when malformed or too
+// long.
+std::optional<std::size_t> percent_decode(std::string_view text, std::span<char> out);
+
+enum class EncodeSet : std::uint8_t {
+  component,  // all but unreserved characters (SigV4's rule; '/' becomes %2F)
+  path,       // as component, but '/' stays
+};
+void percent_encode(std::string_view text, EncodeSet set, std::string& out);  // appends
+
+enum class PathError : std::uint8_t {
+  not_absolute,  // does not start with '/'
+  bad_percent,   // '%' without two hex digits
+  nul,           // %00 or a NUL byte
+  backslash,     // a raw backslash
+  above_root,    // ".." climbs over the root
+  hidden_dots,   // "." or ".." next to %2F or %5C: another decoder would see a traversal
+  control,       // a raw control, space or non-ASCII byte
+  no_room,       // `out` is shorter than `raw`
+};
+std::string_view to_string(PathError error);
+
+// The one form that router, cache key and policies look at: escapes of unreserved characters decoded, other
+// escapes in upper case, "." and ".." removed, everything else kept (also "//" and %2F, which is not a
+// separator). Idempotent. The result is a view into `out`, which needs raw.size() bytes and may be raw's own.
+// When `raw` is already normal the result is `raw` itself and nothing is written. "*" is returned as it is.
+std::expected<std::string_view, PathError> normalize_path(std::string_view raw, std::span<char> out);
+std::expected<std::string, PathError> normalize_path(std::string_view raw);
+
+struct Parameter {
+  std::string_view name;   // raw, not decoded
+  std::string_view value;  // raw, "" when there is no '='
+  bool has_value = false;
+};
+// Takes the next "name=value" off a query ('&' separates; empty pieces are skipped). False at the end.
+bool next_parameter(std::string_view& rest, Parameter& parameter);
+// The first parameter of that name (compared raw), nullopt when absent.
+std::optional<std::string_view> find_parameter(std::string_view query, std::string_view name);
+// A form value: '+' is a space, %XX decoded. False when malformed.
+bool form_decode(std::string_view text, std::string& out);
+
+}  // namespace vignette::http
