@@ -1,0 +1,250 @@
+// A fill: one fetch into the cache that any number of readers on any threads follow as it arrives.
+//
+//                    set_head(storable)                 commit
+//   waiting_head ---------------------------> streaming -------> complete   (in the store, slot gone)
+//        |   \        set_head(not storable)      |
+//        |    \----------------------------> streaming, private: only the starter reads, the others
+//        |                                        |              see `refused` and go to the origin
+//        themselves
+//        \---- fail / writer dropped -------------+-------> failed
+//
+// The fill is what waiters wait on, not the attempt: a second attempt (a second FillWriter) may start when
+// the first has had no head for kSecondAttemptAfter; the first that has a head wins, the other's set_head()
+// says `lost`, and the fill fails only when no attempt is left.
+//
+// A fill that may not be stored, or whose body passes the store's limit, is paced: it takes no new readers,
+// its slot is given up, chunks before the slowest reader are dropped, and the writer gets room() only as
+// that reader moves on. When the last reader of a paced fill leaves, the writer is told (abandoned()). A
+// storable fill goes on without readers.
+//
+// Thread-safe; each Reader, FillWriter and Subscription has one user at a time.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/executor.h"
+#include "cache/object.h"
+#include "cache/reason.h"
+#include "cache/store.h"
+
+namespace vignette::cache {
+
+class Fill;
+class FillTable;
+class Reader;
+class FillWriter;
+using FillRef = std::shared_ptr<Fill>;
+
+inline constexpr std::chrono::seconds kSecondAttemptAfter{5};
+inline constexpr int kMaxAttempts = 2;
+inline constexpr std::size_t kPacedWindow = 512 * 1024;  // bytes a paced fill is ahead of its slowest reader
+inline constexpr std::size_t kPacedResume = kPacedWindow / 4;  // room that is worth waking the writer for
+
+enum class FillState : std::uint8_t {
+  waiting_head,
+  streaming,
+  complete,
+  failed,
+  refused,  // readers only: not storable and not yours; fetch it yourself
+  cut,      // readers only: this reader was too slow
+};
+
+// A wish to be called; ends with its owner, on the executor's thread: no call after that.
+class Subscription {
+ public:
+  Subscription() = default;
+  Subscription(Subscription&&) noexcept = default;
+  Subscription& operator=(Subscription&& other) noexcept;
+  ~Subscription() { reset(); }
+  void reset();
+  explicit operator bool() const { return state_ != nullptr; }
+
+  struct State;
+
+ private:
+  friend class Fill;
+  explicit Subscription(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
+};
+
+// A reader's place in a fill. Attached when the fill is joined, so that no byte is dropped before it. One
+// that is dropped stops pacing the fill.
+class Reader {
+ public:
+  Reader() = default;
+  Reader(Reader&&) noexcept = default;
+  Reader& operator=(Reader&& other) noexcept;
+  ~Reader() { reset(); }
+  void reset();
+  explicit operator bool() const { return place_ != nullptr; }
+
+  // What the fill is to this reader. `complete` means that every byte is published, not that all was read.
+  FillState state() const;
+  // The object once there is a head (state streaming, complete, or failed after a head), else null.
+  ObjectRef object() const;
+  std::uint64_t position() const;   // bytes taken so far
+  std::uint64_t available() const;  // published bytes beyond position
+  // Slices from `position` on, without taking them: up to out.size(), how many. Ends at what is published.
+  std::size_t peek(std::span<Slice> out) const;
+  // These bytes are sent (or skipped: a range may start anywhere); moves position on.
+  void advance(std::uint64_t bytes);
+  bool at_end() const;  // complete and all taken
+
+  struct Place;
+
+ private:
+  friend class Fill;
+  Reader(FillRef fill, std::shared_ptr<Place> place) : fill_(std::move(fill)), place_(std::move(place)) {}
+  FillRef fill_;
+  std::shared_ptr<Place> place_;
+};
+
+enum class HeadVerdict : std::uint8_t {
+  storing,  // goes into the store; readers may come and go
+  passing,  // paced, for the starter alone
+  lost,     // the other attempt answered first: drop this one
+};
+
+// The owner's side of one attempt. Dropped without commit(), complete_with() or fail(): the attempt failed
+// (Code::cancelled). Methods never call back; they post.
+class FillWriter {
+ public:
+  FillWriter() = default;
+  FillWriter(FillWriter&&) noexcept = default;
+  FillWriter& operator=(FillWriter&& other) noexcept;
+  ~FillWriter() { reset(); }
+  void reset();
+  explicit operator bool() const { return fill_ != nullptr; }
+
+  // Once, before any append. `not_stored` other than none: passing. A body known to be too large, or one that
+  // the store has no room for, is also passing (Fill::reason() says which).
+  HeadVerdict set_head(const ObjectHead& head, Reason not_stored);
+  // Bytes of the body, in order. The bytes are copied where they are to be kept. limit: more than
+  // Content-Length said.
+  Result<void> append(Slice bytes);
+  // How much may be appended now: unlimited (SIZE_MAX) unless paced. append() takes more, but should not have
+  // to.
+  std::size_t room() const;
+  // Nobody reads what will not be stored: stop.
+  bool abandoned() const;
+  // The body is all there: into the store with it. closed: shorter than Content-Length said; the fill has
+  // failed then.
+  Result<ObjectRef> commit();
+  // Ends the fill with an object that is complete already: a freshened head (304), or one made elsewhere.
+  // Before set_head() only. `old`, if given, is replaced only while it is still what the store has.
+  HeadVerdict complete_with(ObjectRef object, const Object* old = nullptr);
+  // This attempt is over. The fill fails with it unless another attempt is running and has no head yet.
+  void fail(Error error);
+
+  // Posted when room() has come back after it was short, when abandoned() turns true, and when the other
+  // attempt won.
+  Subscription on_room(Executor& executor, std::move_only_function<void()> callback);
+  bool lost() const;  // the other attempt has answered
+  // Cuts the slowest reader of a paced fill (for the send stall). False: there is none.
+  bool cut_slowest();
+  const FillRef& fill() const { return fill_; }
+
+ private:
+  friend class Fill;
+  FillWriter(FillRef fill, int attempt) : fill_(std::move(fill)), attempt_(attempt) {}
+  FillRef fill_;
+  int attempt_ = 0;
+};
+
+class Fill : public std::enable_shared_from_this<Fill> {
+ public:
+  struct Start {
+    FillWriter writer;
+    Reader reader;
+  };
+  // A fill with its first attempt and that attempt's reader. `table` may be null: a fill of its own, that
+  // nobody can join. The store must outlive it.
+  static Start start(Store& store, FillTable* table, const Key& key, std::string_view key_string,
+                     TimePoint now);
+  explicit Fill(Store& store, FillTable* table, const Key& key, std::string_view key_string, TimePoint now);
+
+  FillState state() const;   // waiting_head, streaming, complete or failed
+  ObjectRef object() const;  // null before the head
+  Error error() const;       // state failed
+  Reason reason() const;     // why it is not stored; none: it is or will be
+  bool paced() const;
+  const Key& key() const { return key_; }
+  std::string_view key_string() const { return key_string_; }
+  TimePoint started_at() const { return started_at_; }
+
+  // A further reader from byte 0. Empty when it is paced or failed.
+  Reader attach();
+  // The second attempt, when there is no head, the first is kSecondAttemptAfter old and was the only one so
+  // far; `reader` becomes its starter. Empty otherwise.
+  FillWriter start_second(TimePoint now, Reader& reader);
+  // `callback` is posted after progress (head, bytes, end, cut), at most once until it has run. If there was
+  // any before the call, look first: only later progress is told.
+  Subscription subscribe(Executor& executor, std::move_only_function<void()> callback);
+
+ private:
+  friend class FillWriter;
+  friend class Reader;
+  friend class FillTable;
+  struct Attempt {
+    bool running = false;
+    std::shared_ptr<Subscription::State> owner;
+  };
+  using Lock = std::unique_lock<std::mutex>;
+
+  Reader add_reader(int attempt);
+  FillWriter add_attempt();
+  HeadVerdict set_head(int attempt, const ObjectHead& head, Reason not_stored);
+  HeadVerdict complete_with(int attempt, ObjectRef object, const Object* old);
+  Result<void> append(int attempt, Slice bytes);
+  Result<ObjectRef> commit(int attempt);
+  void fail(int attempt, Error error);
+  std::size_t room(int attempt) const;
+  bool abandoned(int attempt) const;
+  bool cut_slowest();
+  void reader_moved();
+  void reader_left(const std::shared_ptr<Reader::Place>& place);
+
+  bool make_room(std::size_t bytes);
+  void start_pacing(Reason reason);
+  void keep_window();
+  void settle(FillState state);
+  void wake_readers();
+  void wake_losers();
+  void leave_table();
+  std::optional<std::uint64_t> slowest() const;
+
+  Store& store_;
+  FillTable* table_;
+  const Key key_;
+  const std::string key_string_;
+  const TimePoint started_at_;
+
+  std::atomic<FillState> state_{FillState::waiting_head};
+  std::atomic<bool> paced_{false};
+  mutable std::mutex mutex_;  // guards all below
+  ObjectRef object_;
+  Error error_;
+  Reason reason_ = Reason::none;
+  int winner_ = -1;
+  Attempt attempts_[kMaxAttempts];
+  int attempts_started_ = 0;
+  bool private_ = false;  // only the winner's reader may read
+  std::vector<std::shared_ptr<Reader::Place>> readers_;
+  std::vector<std::shared_ptr<Subscription::State>> subscribers_;
+  Reservation reservation_;
+  std::uint64_t dropped_before_ = 0;
+};
+
+}  // namespace vignette::cache

@@ -1,0 +1,79 @@
+// The fills in flight: one per key on the whole node. Sharded by key hash, short mutexes, thread-safe.
+//
+// A key whose response turned out not to be storable is remembered for kPassMemory: requests for it do not
+// queue behind each other's heads but get fills of their own.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string_view>
+#include <unordered_map>
+
+#include "cache/fill.h"
+
+namespace vignette::cache {
+
+inline constexpr std::chrono::seconds kPassMemory{10};
+inline constexpr std::size_t kPassSlots = 256;  // remembered keys a shard; more overwrite each other
+
+// What a request that missed has to do. Exactly one of: a hit after all; a place in a fill, with the writer
+// when it is for this request to run the attempt.
+struct Joined {
+  ObjectRef hit;
+  FillRef fill;
+  Reader reader;      // drop it when the fill runs in the background
+  FillWriter writer;  // set: started here
+  bool started() const { return static_cast<bool>(writer); }
+  bool collapsed() const { return fill && !writer; }
+};
+
+struct FillStats {
+  std::uint64_t started = 0;  // first attempts
+  std::uint64_t seconds = 0;  // second attempts
+  std::uint64_t joined = 0;
+  std::uint64_t passed = 0;  // fills of their own for keys remembered as not storable
+  std::uint64_t open = 0;    // slots now
+};
+
+class FillTable {
+ public:
+  // The store must outlive the table, the table its fills' writers.
+  explicit FillTable(Store& store) : store_(store) {}
+  FillTable(const FillTable&) = delete;
+  FillTable& operator=(const FillTable&) = delete;
+
+  // `known`: the stale object that the caller wants to replace, null when it missed. What a fill committed
+  // between the caller's lookup and this call is found here (`hit`), so no response is fetched twice.
+  Joined join_or_start(const Key& key, std::string_view key_string, TimePoint now,
+                       const Object* known = nullptr);
+
+  FillStats stats() const;
+
+ private:
+  friend class Fill;
+  static constexpr std::size_t kShards = 64;
+  struct Pass {
+    Key key;
+    TimePoint until{};
+  };
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    std::unordered_map<Key, FillRef, KeyHash> fills;
+    std::array<Pass, kPassSlots> passes;
+  };
+
+  Shard& shard_of(const Key& key) { return shards_[(key.hi >> 32) % kShards]; }
+  Joined start_in(Shard& shard, const Key& key, std::string_view key_string, TimePoint now);
+  // From the fill, when it ends or is paced; `pass_until` remembers the key as not storable.
+  void remove(const Fill& fill, TimePoint pass_until);
+  void count_second() { seconds_.fetch_add(1, std::memory_order_relaxed); }
+
+  Store& store_;
+  std::array<Shard, kShards> shards_;
+  std::atomic<std::uint64_t> started_{0}, seconds_{0}, joined_{0}, passed_{0};
+};
+
+}  // namespace vignette::cache

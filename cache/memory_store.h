@@ -1,0 +1,52 @@
+// The memory tier: S3-FIFO (SOSP'23), byte-accounted, sharded by key hash.
+//
+//   insert -> small (10 % of bytes) --asked again--> main (90 %) -> out
+//                  \--not asked again--> out, its fingerprint to the ghost queue;
+//                     an insert whose fingerprint is there goes straight to main
+//
+// A hit takes a reference and bumps a 2-bit counter; nothing moves. What is evicted while somebody still
+// sends it goes on counting until the last reference is dropped.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "cache/store.h"
+
+namespace vignette::cache {
+
+struct MemoryStoreOptions {
+  std::uint64_t budget_bytes = std::uint64_t{256} << 20;
+  std::uint64_t max_object_bytes = 0;  // 0: an eighth of the budget, at most kMaxObjectBytes
+  std::size_t shards = 0;              // 0: by budget; else rounded up to a power of two
+};
+
+class MemoryStore final : public Store {
+ public:
+  static constexpr std::uint64_t kMaxObjectBytes = std::uint64_t{128} << 20;
+  static constexpr std::uint64_t kLargeObjectBytes = std::uint64_t{1} << 20;  // or 1 % of the budget, if more
+  static constexpr std::uint64_t kShardBytes = std::uint64_t{16} << 20;       // a shard has at least these
+  static constexpr std::size_t kMaxShards = 64;
+
+  explicit MemoryStore(const MemoryStoreOptions& options);
+  ~MemoryStore() override;
+  MemoryStore(const MemoryStore&) = delete;
+  MemoryStore& operator=(const MemoryStore&) = delete;
+
+  Lookup try_lookup(const Key& key, std::string_view key_string) override;
+  void lookup(const Key& key, std::string_view key_string, Executor& executor,
+              std::move_only_function<void(Lookup)> completion) override;
+  Insertion insert(ObjectRef object) override;
+  bool replace_head(const Object& old, ObjectRef fresh) override;
+  bool erase(const Key& key, std::string_view key_string) override;
+  void clear() override;
+  Reservation reserve(std::size_t bytes) override;
+  std::uint64_t max_object_bytes() const override;
+  StoreStats stats() const override;
+
+ private:
+  class Tier;
+  std::shared_ptr<Tier> tier_;
+};
+
+}  // namespace vignette::cache
