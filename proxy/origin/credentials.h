@@ -21,8 +21,8 @@ struct CredentialSource {
   std::string access_key_env = "AWS_ACCESS_KEY_ID";
   std::string secret_key_env = "AWS_SECRET_ACCESS_KEY";
   std::string session_token_env = "AWS_SESSION_TOKEN";
-  std::string file;     // empty: $AWS_SHARED_CREDENTIALS_FILE, else $HOME/.aws/credentials
-  std::string profile;  // empty: $AWS_PROFILE, else "default"
+  std::string file = {};     // empty: $AWS_SHARED_CREDENTIALS_FILE, else $HOME/.aws/credentials
+  std::string profile = {};  // empty: $AWS_PROFILE, else "default"
 };
 
 // Looks one environment variable up; nullopt when it is not set.
@@ -31,9 +31,9 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 // The process's own environment.
 Environment process_environment();
 
-// Both keys from the environment, or (when neither is set there) from the profile of the file. The session token
-// is taken only from the place the keys came from. The error is one sentence for the operator that names what
-// was looked for and where; it never contains a secret.
+// Both keys from the environment, or (when neither is set there) from the profile of the file. The session
+// token is taken only from the place the keys came from. The error is one sentence for the operator that
+// names what was looked for and where; it never contains a secret.
 std::expected<Credentials, std::string> load_credentials(const CredentialSource& source,
                                                          const Environment& environment);
 

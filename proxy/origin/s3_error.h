@@ -1,5 +1,5 @@
-// What an object store's refusal means: its XML is read for the code, and the code decides what the client gets,
-// whether a stale copy may be served instead, and what the operator has to be told.
+// What an object store's refusal means: its XML is read for the code, and the code decides what the client
+// gets, whether a stale copy may be served instead, and what the operator has to be told.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@ namespace vignette::proxy {
 inline constexpr std::size_t kMaxS3ErrorBytes = 64 * 1024;
 
 struct S3Error {
-  std::string code;     // "NoSuchKey"; at most 64 bytes, letters, digits, '.', '-', '_' only
+  std::string code;     // "NoSuchKey"; at most 64 bytes, letters, digits and "-._~" only
   std::string message;  // at most 512 bytes, control characters replaced by spaces
 };
 
@@ -39,8 +39,8 @@ struct S3Verdict {
   S3Failure failure = S3Failure::failed;
   int client_status = 502;
   std::optional<std::chrono::seconds> retry_after;  // to be sent with client_status
-  bool retry = false;            // a second try may succeed
-  bool stale_allowed = false;    // a stale copy is a better answer (stale-if-error)
+  bool retry = false;                               // a second try may succeed
+  bool stale_allowed = false;                       // a stale copy is a better answer (stale-if-error)
   std::string operator_message;  // not empty: log it as an error, at most once a minute; never a secret
 };
 

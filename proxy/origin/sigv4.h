@@ -1,7 +1,7 @@
 // AWS Signature Version 4, in headers and in the query (presigned URLs). Pure: time and keys are handed in.
 //
-// Paths and query pairs are given decoded, as raw bytes; the encoding that is signed is the one to send, so build
-// the request target with canonical_path() and canonical_query().
+// Paths and query pairs are given decoded, as raw bytes; the encoding that is signed is the one to send, so
+// build the request target with canonical_path() and canonical_query().
 #pragma once
 
 #include <chrono>
