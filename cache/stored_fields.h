@@ -1,0 +1,29 @@
+// The stored form of a response's fields: HTTP/1.1 wire form, ready to send.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "http/field_list.h"
+
+namespace vignette::cache {
+
+// Fields that are not stored: those of one connection (Connection must have been applied before), what the
+// per-request part of an answer writes itself (Content-Length, Date, Age), and Surrogate-Control, which was
+// for us.
+bool is_stored_field(http::FieldId id);
+
+// Appends `Name: value\r\n` for each field that is stored; known names in their conventional spelling.
+void append_stored_fields(const http::FieldList& fields, std::string& out);
+void append_stored_field(const http::Field& field, std::string& out);
+
+// Reads a stored block back into a list (for a 304, for tests). False when it is not well formed or too long.
+// Names must be lower case in a list, so they are written to `names`, which must live as long as `out`.
+bool read_stored_fields(std::string_view stored, std::string& names, http::FieldList& out);
+
+// Purge tags of Cache-Tag, Surrogate-Key and xkey: separated by one space, at most kMaxTagBytes in all
+// (later ones are left out).
+inline constexpr std::size_t kMaxTagBytes = 8 * 1024;
+void append_tags(const http::FieldList& fields, std::string& out);
+
+}  // namespace vignette::cache
