@@ -1,0 +1,21 @@
+// What the process may use and who it is. Called by main before threads start.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+
+namespace vignette::net {
+
+// Raises the soft limit of open files to the hard one (and both to `wanted` when permitted). Returns the new
+// soft limit.
+std::uint64_t raise_file_limit(std::uint64_t wanted = 1u << 20);
+
+// Becomes this user for good: its primary group, its supplementary groups, then the user. The error says what
+// failed. Does nothing when the process already is that user.
+std::expected<void, std::string> drop_user(const std::string& name);
+
+// SIGPIPE is ignored: a write to a closed pipe is an error value.
+void ignore_sigpipe();
+
+}  // namespace vignette::net
