@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <string>
 #include <string_view>
 
 namespace vignette {
@@ -45,6 +46,8 @@ using Result = std::expected<T, Error>;
 // Names for logs, metrics and Cache-Status; static strings.
 std::string_view to_string(Code code);
 std::string_view to_string(Blame blame);
+// What a person should read: the text of sys_errno where there is one, otherwise the code's name.
+std::string explain(const Error& error);
 
 inline std::unexpected<Error> fail(Code code, Blame blame, const char* where, int sys_errno = 0,
                                    Retry retry = Retry::no) {

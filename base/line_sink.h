@@ -23,7 +23,7 @@ namespace vignette {
 
 struct LineSinkOptions {
   unsigned producers = 1;
-  std::size_t buffer_bytes = 1 << 20;                        // per producer; two of them exist
+  std::size_t buffer_bytes = 1 << 20;                        // per producer, and once more for the writer
   std::size_t wake_bytes = 64 << 10;                         // a buffer this full wakes the writer
   Duration flush_interval = std::chrono::milliseconds(200);  // otherwise it wakes this often
   Duration drain_limit = std::chrono::seconds(1);            // how long the destructor tries
@@ -58,32 +58,34 @@ class LineSink {
   void run();
   void drain_producers();
   void write_batch(std::string_view batch);
-  bool finish_torn_line();
+  Error write_pieces(std::string_view& rest);
   void drop(std::string_view lines, const Error& error);
+  void report_drops(std::string_view why);
+  void give_up_torn_line();
   void reopen_file();
-  bool out_of_time() const;
+  bool out_of_time();
 
   const LineSinkOptions options_;
-  const Clock& clock_;
   Logger& log_;
   std::unique_ptr<LineFile> file_;
   std::unique_ptr<Producer[]> producers_;
   std::atomic<std::uint64_t> written_{0};
   std::atomic<std::uint64_t> dropped_{0};
 
-  std::mutex mutex_;  // guards the wishes below
+  std::mutex mutex_;  // guards the wishes to the writer
   std::condition_variable wake_;
   std::condition_variable done_;
   bool wake_wanted_ = false;
   bool reopen_wanted_ = false;
-  std::uint64_t flush_wanted_ = 0;  // tickets asked for
+  bool stopping_ = false;
+  std::chrono::steady_clock::time_point stop_at_{};  // real time: the file does not follow a manual clock
+  std::uint64_t flush_wanted_ = 0;                   // tickets
   std::uint64_t flush_done_ = 0;
-  std::atomic<bool> stopping_{false};
 
   // The writer's own.
   std::string batch_;
-  std::string torn_;  // the rest of a line whose beginning is in the file
-  TimePoint stop_deadline_{};
+  std::string torn_;            // the rest of a line whose beginning is in the file
+  std::uint64_t reported_ = 0;  // dropped lines the log has heard of
   RateLimited complaints_;
   std::thread writer_;
 };

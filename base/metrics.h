@@ -144,7 +144,8 @@ class Metrics {
   [[nodiscard]] Callback callback(MetricType type, std::string_view name, std::string_view help,
                                   std::initializer_list<Label> labels, std::function<double()> read);
 
-  // Families sorted by name, series in order of creation. Appends to `out`.
+  // Families sorted by name, series in order of creation. Appends to `out`. A sum may be a few additions
+  // behind another one recorded at the same moment.
   void render(std::string& out) const;
 
  private:
@@ -158,7 +159,7 @@ class Metrics {
   mutable std::mutex mutex_;  // guards what follows
   std::map<std::string, std::unique_ptr<Family>, std::less<>> families_;
   std::uint64_t next_callback_ = 1;
-  std::uint64_t refused_ = 0;
+  Counter* refused_ = nullptr;
 };
 
 }  // namespace vignette

@@ -147,6 +147,9 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
 // Time depends on the sizes only.
 bool constant_time_equal(std::string_view a, std::string_view b);
 
+// `text` with each byte that does not belong to well-formed UTF-8 replaced by U+FFFD.
+std::string to_utf8(std::string_view text);
+
 // What stands between the quotes of a JSON string (RFC 8259 section 7). Bytes that are not UTF-8
 // become U+FFFD, so the result is always valid. Allocates only when `out` has to grow.
 void append_json_escaped(std::string& out, std::string_view text);

@@ -1,0 +1,18 @@
+#include "base/hash.h"
+
+// Compiled in: no call through the linkage table for the short keys that dominate.
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace vignette {
+
+std::uint64_t hash64(std::string_view bytes, std::uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+Hash128 hash128(std::string_view bytes, std::uint64_t seed) {
+  XXH128_hash_t value = XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed);
+  return {value.low64, value.high64};
+}
+
+}  // namespace vignette

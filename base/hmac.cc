@@ -1,0 +1,53 @@
+#include "base/hmac.h"
+
+#include <nettle/hmac.h>
+#include <nettle/sha2.h>
+
+#include <new>
+
+#include "base/strings.h"
+
+namespace vignette {
+namespace {
+
+const std::uint8_t* octets(std::string_view bytes) {
+  return reinterpret_cast<const std::uint8_t*>(bytes.data());
+}
+
+sha256_ctx* context(std::array<unsigned char, 128>& state) {
+  static_assert(sizeof(sha256_ctx) <= 128 && alignof(sha256_ctx) <= 16);
+  return std::launder(reinterpret_cast<sha256_ctx*>(state.data()));
+}
+
+}  // namespace
+
+Sha256::Sha256() {
+  state_.fill(0);
+  sha256_init(new (state_.data()) sha256_ctx);
+}
+
+Sha256& Sha256::update(std::string_view bytes) {
+  sha256_update(context(state_), bytes.size(), octets(bytes));
+  return *this;
+}
+
+Sha256Digest Sha256::finish() {
+  Sha256Digest digest;
+  sha256_digest(context(state_), digest.size(), digest.data());
+  return digest;
+}
+
+Sha256Digest sha256(std::string_view bytes) { return Sha256().update(bytes).finish(); }
+
+Sha256Digest hmac_sha256(std::string_view key, std::string_view data) {
+  hmac_sha256_ctx hmac;
+  hmac_sha256_set_key(&hmac, key.size(), octets(key));
+  hmac_sha256_update(&hmac, data.size(), octets(data));
+  Sha256Digest digest;
+  hmac_sha256_digest(&hmac, digest.size(), digest.data());
+  return digest;
+}
+
+std::string to_hex(const Sha256Digest& digest) { return hex_encode(as_view(digest)); }
+
+}  // namespace vignette

@@ -1,0 +1,112 @@
+#include "base/log.h"
+
+#include <fmt/format.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <iterator>
+#include <system_error>
+
+namespace vignette {
+namespace {
+
+constexpr std::array<std::string_view, 5> kNames = {"debug", "info", "warn", "error", "off"};
+// A longer text is cut: a line must not depend on how much a peer sent.
+constexpr std::size_t kMaxTextBytes = 8192;
+
+using Buffer = fmt::memory_buffer;
+
+void append_time(Buffer& out) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  tm utc{};
+  ::gmtime_r(&now.tv_sec, &utc);
+  fmt::format_to(std::back_inserter(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z ", utc.tm_year + 1900,
+                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1'000'000);
+}
+
+// Texts quote what clients and origins sent: control characters must not forge lines or drive a terminal.
+void append_visible(Buffer& out, std::string_view text) {
+  bool cut = text.size() > kMaxTextBytes;
+  for (char c : text.substr(0, kMaxTextBytes)) {
+    auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') {
+      out.append(std::string_view("\\n"));
+    } else if (byte < 0x20 || byte == 0x7f) {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+    } else {
+      out.push_back(c);
+    }
+  }
+  if (cut) out.append(std::string_view(" [cut]"));
+}
+
+bool write_all(int fd, std::string_view line) {
+  while (!line.empty()) {
+    ssize_t written = ::write(fd, line.data(), line.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    line.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string_view to_string(LogLevel level) { return kNames[static_cast<std::size_t>(level)]; }
+
+std::optional<LogLevel> parse_log_level(std::string_view name) {
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    if (kNames[i] == name) return static_cast<LogLevel>(i);
+  }
+  return std::nullopt;
+}
+
+std::uint64_t Logger::lines(LogLevel level) const {
+  return level < LogLevel::off ? lines_[static_cast<std::size_t>(level)].load(std::memory_order_relaxed) : 0;
+}
+
+void Logger::write(LogLevel level, fmt::string_view text, fmt::format_args args) noexcept {
+  // Callers log and then look at errno.
+  int saved_errno = errno;
+  try {
+    Buffer message;
+    fmt::vformat_to(std::back_inserter(message), text, args);
+    Buffer line;
+    append_time(line);
+    fmt::format_to(std::back_inserter(line), "{:<5} ", to_string(level));
+    append_visible(line, {message.data(), message.size()});
+    line.push_back('\n');
+    emit(level, {line.data(), line.size()});
+  } catch (...) {
+    lost_.fetch_add(1, std::memory_order_relaxed);
+  }
+  errno = saved_errno;
+}
+
+void Logger::emit(LogLevel level, std::string_view line) {
+  if (sink_) {
+    std::lock_guard lock(mutex_);
+    sink_(level, line);
+  } else if (!write_all(fd_, line)) {
+    lost_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  lines_[static_cast<std::size_t>(level)].fetch_add(1, std::memory_order_relaxed);
+}
+
+std::optional<std::uint64_t> RateLimited::admit() {
+  std::lock_guard lock(mutex_);
+  TimePoint now = clock_.now();
+  if (last_ && now - *last_ < interval_) {
+    ++skipped_;
+    return std::nullopt;
+  }
+  last_ = now;
+  return std::exchange(skipped_, 0);
+}
+
+}  // namespace vignette
