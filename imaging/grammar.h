@@ -77,8 +77,6 @@ class Grammar {
   std::expected<Transform, OpError> resolve(const Raw& url, const Raw* preset) const;
 
   GrammarOptions options_;
-  std::map<std::string, Transform, std::less<>> presets_;
-  std::map<std::string, std::string, std::less<>> preset_text_;
 };
 
 // Lower case, sorted by name, defaults and ops without effect dropped, dpr folded in:

@@ -35,7 +35,7 @@ struct HeaderScan {
   State state = State::need_more;
   ErrorClass error = ErrorClass::none;  // of failed: unsupported or broken
   std::size_t need = 0;                 // of need_more: try again with at least this many bytes
-  ImageHeader header;                   // of done
+  ImageHeader header;  // of done; of need_more as far as known (sides 0 = not yet): check_limits at once
 };
 
 // Prefixes longer than this are not waited for: an answer of need_more beyond it is `broken`.

@@ -39,11 +39,12 @@ struct UrlOptions {
 
 struct ImageRequest {
   RequestKind kind = RequestKind::photo;
-  Transform transform;  // of a photo; `@fmt` is merged into transform.format
+  Transform transform;  // of a photo; `@fmt` (an error beside another f) is merged into transform.format
   std::string key;      // percent-decoded, safe: no NUL, control byte, dot segment or leading slash
   std::optional<std::int64_t>
-      expires;              // unix seconds, when signed with `e`; cap the response's freshness to it
-  std::string_view key_id;  // of the key that signed; empty when unsigned. View into the parser's options
+      expires;  // unix seconds, when signed with `e`; cap the response's freshness to it
+  std::string_view
+      key_id;  // of the key that signed; empty when unsigned. Valid as long as the parser or a copy of it
 };
 
 struct UrlError {
@@ -72,7 +73,7 @@ class ImageUrls {
   std::expected<std::string_view, UrlError> verify(std::string_view signature,
                                                    std::string_view signed_text) const;
 
-  UrlOptions options_;
+  std::shared_ptr<const UrlOptions> options_;
   std::shared_ptr<const Grammar> grammar_;
 };
 
