@@ -46,7 +46,7 @@ THIRD_PARTY = [
 IN_ONE_FILE = {"toml++": r"toml\+\+/|toml\.hpp$"}
 # The system's own headers: C and C++ without a slash, and the kernel's and POSIX's folders.
 SYSTEM = re.compile(
-    r"^([a-z_0-9]+|(aio|arpa/\w+|assert|ctype|dirent|dlfcn|elf|endian|errno|execinfo|fcntl|getopt|grp|ifaddrs|"
+    r"^([a-z_0-9]+|(aio|arpa/\w+|assert|ctype|dirent|dlfcn|fnmatch|ftw|glob|iconv|libintl|regex|wordexp|utime|elf|endian|errno|execinfo|fcntl|getopt|grp|ifaddrs|"
     r"inttypes|libgen|limits|link|locale|malloc|math|memory|net/\w+|netdb|netinet/\w+|poll|pthread|pwd|sched|"
     r"semaphore|setjmp|signal|spawn|stdarg|stddef|stdint|stdio|stdlib|string|strings|sysexits|syslog|termios|time|"
     r"ucontext|unistd|linux/\w+|sys/\w+|asm/\w+|sanitizer/\w+|cxxabi|immintrin|x86intrin|emmintrin)\.h)$")
