@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/check.h"
+
 namespace vignette {
 
 class Block {
@@ -62,14 +64,21 @@ class Slice {
   Slice(BlockRef block, std::size_t offset, std::size_t size)
       : block_(std::move(block)),
         offset_(static_cast<std::uint32_t>(offset)),
-        size_(static_cast<std::uint32_t>(size)) {}
+        size_(static_cast<std::uint32_t>(size)) {
+    std::size_t capacity = block_ ? block_->capacity() : 0;
+    VCHECK(offset <= capacity && size <= capacity - offset);
+  }
   static Slice copy(std::string_view bytes);
 
   const char* data() const { return block_ ? block_->data() + offset_ : nullptr; }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   std::string_view view() const { return {data(), size_}; }
-  Slice sub(std::size_t offset, std::size_t size) const { return Slice(block_, offset_ + offset, size); }
+  // `offset` and `size` must lie inside this slice.
+  Slice sub(std::size_t offset, std::size_t size) const {
+    VCHECK(offset <= size_ && size <= size_ - offset);
+    return Slice(block_, offset_ + offset, size);
+  }
   const BlockRef& block() const { return block_; }
 
  private:

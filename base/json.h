@@ -49,6 +49,9 @@ class JsonWriter {
   JsonWriter& field(std::string_view name, const T& content) {
     return key(name).value(content);
   }
+  JsonWriter& fixed_field(std::string_view name, double number, int decimals) {
+    return key(name).fixed(number, decimals);
+  }
 
  private:
   void before_value();

@@ -1,0 +1,134 @@
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <regex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/fd.h"
+
+using namespace vignette;
+
+namespace {
+struct Explosive {};
+
+struct Captured {
+  std::vector<std::string> lines;
+  Logger logger{LogLevel::debug, [this](LogLevel, std::string_view line) { lines.emplace_back(line); }};
+};
+}  // namespace
+
+template <>
+struct fmt::formatter<Explosive> {
+  constexpr auto parse(format_parse_context& context) { return context.begin(); }
+  auto format(const Explosive&, format_context& context) const -> decltype(context.out()) {
+    throw std::runtime_error("cannot be formatted");
+  }
+};
+
+TEST_CASE("a log line has a time, a level and the text") {
+  Captured captured;
+  captured.logger.info("server {} is {}", "10.0.0.11:8000", "up");
+  REQUIRE(captured.lines.size() == 1);
+  INFO(captured.lines[0]);
+  std::regex form(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info  server 10\.0\.0\.11:8000 is up\n)");
+  CHECK(std::regex_match(captured.lines[0], form));
+}
+
+TEST_CASE("lines below the level are not written") {
+  Captured captured;
+  captured.logger.set_level(LogLevel::warn);
+  captured.logger.debug("a");
+  captured.logger.info("b");
+  captured.logger.warn("c");
+  captured.logger.error("d");
+  CHECK(captured.lines.size() == 2);
+  CHECK(captured.logger.lines(LogLevel::info) == 0);
+  CHECK(captured.logger.lines(LogLevel::error) == 1);
+  captured.logger.set_level(LogLevel::off);
+  captured.logger.error("e");
+  CHECK(captured.lines.size() == 2);
+}
+
+TEST_CASE("what a peer sent cannot forge a line or drive a terminal") {
+  Captured captured;
+  captured.logger.warn("host {}", "a\nerror: b\r\x1b[31m\x7f");
+  CHECK(captured.lines[0].ends_with("host a\\nerror: b\\x0d\\x1b[31m\\x7f\n"));
+}
+
+TEST_CASE("a long text is cut") {
+  Captured captured;
+  captured.logger.warn("{}", std::string(8192, 'x'));
+  captured.logger.warn("{}", std::string(8193, 'x'));
+  CHECK(captured.lines[0].ends_with("xx\n"));
+  CHECK(captured.lines[1].ends_with("xx [cut]\n"));
+}
+
+TEST_CASE("a text that cannot be formatted is lost and counted, and errno stays") {
+  Captured captured;
+  errno = EMFILE;
+  captured.logger.error("{}", Explosive{});
+  CHECK(errno == EMFILE);
+  CHECK(captured.lines.empty());
+  CHECK(captured.logger.lost() == 1);
+}
+
+TEST_CASE("a line to a full pipe is lost, not waited for") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+  UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  Logger logger(LogLevel::info, writer.get());
+  for (int i = 0; i < 100; ++i) logger.info("{}", std::string(4000, 'x'));
+  CHECK(logger.lost() > 0);
+  CHECK(logger.lines(LogLevel::info) + logger.lost() == 100);
+}
+
+TEST_CASE("threads log whole lines") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  Logger logger(LogLevel::info, writer.get());
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&logger, t] {
+      for (int i = 0; i < 100; ++i) logger.info("thread {} says {}", t, i);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  writer.reset();
+  std::string all(1 << 16, '\0');
+  std::size_t size = 0;
+  for (ssize_t got; (got = ::read(reader.get(), all.data() + size, all.size() - size)) > 0;)
+    size += static_cast<std::size_t>(got);
+  all.resize(size);
+  std::regex form(R"([^ ]{24} info  thread \d says \d+\n)");
+  CHECK(std::distance(std::sregex_iterator(all.begin(), all.end(), form), {}) == 400);
+  CHECK(logger.lines(LogLevel::info) == 400);
+}
+
+TEST_CASE("level names go there and back") {
+  for (LogLevel level : {LogLevel::debug, LogLevel::info, LogLevel::warn, LogLevel::error, LogLevel::off})
+    CHECK(parse_log_level(to_string(level)) == level);
+  CHECK_FALSE(parse_log_level("verbose"));
+}
+
+TEST_CASE("a repeated warning is admitted once an interval and says how many were skipped") {
+  ManualClock clock;
+  RateLimited limit(clock, std::chrono::seconds(10));
+  CHECK(limit.admit() == 0u);
+  CHECK_FALSE(limit.admit());
+  clock.advance(std::chrono::milliseconds(9999));
+  CHECK_FALSE(limit.admit());
+  clock.advance(std::chrono::milliseconds(1));
+  CHECK(limit.admit() == 2u);
+  clock.advance(std::chrono::seconds(60));
+  CHECK(limit.admit() == 0u);
+}
