@@ -1,0 +1,146 @@
+"""The command line: check, version, status, and the quick start as a new user meets it."""
+
+import re
+import subprocess
+
+import pytest
+
+from support import config, photos, places
+from support.client import curl
+from support.vignette import check
+
+EXAMPLES = places.SOURCE / "conf" / "examples"
+
+
+def run(*arguments):
+    done = subprocess.run([places.binary(), *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_check_finds_all_errors_in_one_run_with_their_places(tmp_path):
+    broken = tmp_path / "broken.toml"
+    broken.write_text(
+        """[server]
+wrokers = 2
+[cache]
+memory = "lots"
+[[listener]]
+address = "127.0.0.1:99999"
+[origin.app]
+servers = ["127.0.0.1:8001"]
+[[site]]
+hosts = ["*"]
+[[site.route]]
+path = "/*"
+origin = "apq"
+"""
+    )
+    code, output = check(broken)
+    assert code == 1
+    errors = re.findall(rf"^{re.escape(str(broken))}:(\d+):(\d+): error: (.*)$", output, re.MULTILINE)
+    lines = {int(line): text for line, _, text in errors}
+    assert {2, 4, 6, 13} <= set(lines), output
+    assert "workers" in lines[2]  # did you mean
+    assert "app" in lines[13]
+
+
+def test_check_accepts_a_good_file_and_names_a_missing_one(tmp_path, apps):
+    good = tmp_path / "good.toml"
+    good.write_text(config.node(config.app_origin(apps), config.site(config.route("/*", origin='"app"'))))
+    code, output = check(good)
+    assert code == 0, output
+    code, output = check(tmp_path / "missing.toml")
+    assert code == 1 and "missing.toml" in output
+
+
+def test_check_reports_a_broken_country_database(tmp_path, apps):
+    database = tmp_path / "country.mmdb"
+    database.write_bytes(b"not a database")
+    path = tmp_path / "node.toml"
+    geo = f'[geo]\ncountry = "{database}"\n'
+    path.write_text(config.node(geo, config.app_origin(apps), config.site(config.route("/*", origin='"app"'))))
+    code, output = check(path)
+    assert code == 1 and "country.mmdb" in output
+
+
+def test_serve_refuses_a_wrong_file_and_says_why(tmp_path):
+    path = tmp_path / "wrong.toml"
+    path.write_text("[server]\nwrokers = 1\n")
+    code, output = run("serve", "-c", path)
+    assert code != 0
+    assert re.search(r"wrong\.toml:2:\d+: error:", output), output
+
+
+def test_the_release_build_uses_jemalloc():
+    code, output = run("--version")
+    assert code == 0
+    assert "jemalloc" in output
+    for library in ("OpenSSL", "libevent", "c-ares"):
+        assert library.lower() in output.lower(), output
+
+
+def test_the_reference_in_the_tree_is_the_one_the_program_prints():
+    code, output = run("reference")
+    assert code == 0
+    assert output == (places.SOURCE / "conf" / "REFERENCE.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["quickstart.toml", "photos-s3.toml", "django.toml", "everything.toml"])
+def test_the_example_files_exist(name):
+    assert (EXAMPLES / name).exists()
+
+
+@pytest.fixture
+def quickstart(start_node, tmp_path):
+    """The quick start's own file; only its ports and its folder of photos are replaced."""
+    folder = tmp_path / "gallery"
+    folder.mkdir()
+    photos.write_photos(folder, count=3)
+    text = (EXAMPLES / "quickstart.toml").read_text()
+    text = re.sub(r'"(127\.0\.0\.1|\[::1\]):\d+"', r'"\1:0"', text)
+    text, replaced = re.subn(r'(?m)^(\s*directory\s*=\s*)"[^"]*"', rf'\g<1>"{folder}"', text)
+    assert replaced == 1
+    return start_node(text)
+
+
+def test_the_quick_start_shows_a_gallery_whose_pictures_load(quickstart):
+    page = curl(quickstart.url("/"))
+    assert page.status == 200
+    assert page.header("content-type").startswith("text/html")
+    html = page.body.decode()
+    assert html.count("srcset=") >= 3, html[:2000]
+    urls = re.findall(r'(/i/[^\s"]+?) (\d+)w', html)
+    assert len(urls) >= 6
+    for url, width in urls[:6]:
+        picture = curl(quickstart.url(url), "-H", "Accept: image/webp,*/*")
+        assert picture.status == 200, url
+        assert photos.opened(picture.body).width <= int(width)
+        photos.assert_no_metadata(picture.body)
+
+
+def test_the_quick_start_answers_over_tls_with_its_own_certificate(quickstart):
+    host, port = quickstart.https()
+    answer = curl(f"https://{host}:{port}/", "-k", "--http1.1")
+    assert answer.status == 200
+
+
+def test_status_and_metrics_are_told_to_the_operator(start_node, apps):
+    node = start_node(config.node(config.app_origin(apps), config.site(config.route("/*", origin='"app"'))))
+    assert curl(node.url("/hello")).status == 200
+    assert isinstance(node.status(), dict)
+    assert node.metric("vignette_connections_accepted_total") >= 1
+    text = node.admin("/metrics")
+    assert re.search(r"^vignette_\w*loop\w*lag\w*", text, re.MULTILINE), "no loop lag"
+    assert "_bucket{" in text, "no histogram"
+    code, output = run("status", "-c", node.path)
+    if code != 0:
+        code, output = run("status", "--admin", node.addresses["admin"][0])
+    assert code == 0, output
+
+
+def test_the_admin_can_be_a_unix_socket(start_node, apps, tmp_path):
+    setup = config.node(config.app_origin(apps), config.site(config.route("/*", origin='"app"')))
+    socket = tmp_path / "admin.sock"
+    node = start_node(setup.replace('"127.0.0.1:0"', f'"unix:{socket}"', 1))
+    assert node.addresses["admin"] == [f"unix:{socket}"]
+    assert isinstance(node.status(), dict)

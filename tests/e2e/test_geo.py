@@ -1,0 +1,74 @@
+"""Country rules, by the client address that trusted hops report."""
+
+import json
+
+import pytest
+
+from support import config, mmdb, places
+from support.client import curl
+
+# Ranges and countries as in MaxMind's own test database.
+COUNTRIES = {"2.125.160.216/29": "GB", "89.160.20.112/28": "SE", "216.160.83.56/29": "US", "2001:218::/32": "JP"}
+BRITISH, SWEDISH, AMERICAN, JAPANESE, UNKNOWN = "2.125.160.217", "89.160.20.113", "216.160.83.57", "2001:218::1", "10.9.8.7"
+
+
+@pytest.fixture(params=["made", "maxmind"])
+def database(request, tmp_path):
+    if request.param == "maxmind":
+        found = places.data("geo/GeoIP2-Country-Test.mmdb")
+        if not found:
+            pytest.skip("no test data: geo/GeoIP2-Country-Test.mmdb")
+        return found
+    path = tmp_path / "country.mmdb"
+    mmdb.write_country_database(path, COUNTRIES)
+    return path
+
+
+def setup_for(apps, database, trusted):
+    return config.node(
+        f'[geo]\ncountry = "{database}"\n',
+        config.app_origin(apps[:1]),
+        config.site(
+            config.route("/allowed/*", origin='"app"', strip_prefix="true", geo='{ allow_countries = ["GB", "JP"] }'),
+            config.route("/denied/*", origin='"app"', strip_prefix="true", geo='{ deny_countries = ["SE"] }'),
+            config.route("/told/*", origin='"app"', strip_prefix="true", geo="{ headers = true }"),
+        ),
+        server=f"trusted = [{trusted}]",
+    )
+
+
+def ask(node, path, address):
+    return curl(node.url(path), "-H", f"X-Forwarded-For: {address}")
+
+
+def test_countries_are_allowed_and_denied_by_route(start_node, apps, database, eventually):
+    node = start_node(setup_for(apps, database, '"127.0.0.0/8"'))
+    wanted = {
+        "/allowed/hello": {BRITISH: 200, JAPANESE: 200, SWEDISH: 403, AMERICAN: 403, UNKNOWN: 403},
+        "/denied/hello": {BRITISH: 200, JAPANESE: 200, SWEDISH: 403, AMERICAN: 200, UNKNOWN: 200},
+    }
+    for path, answers in wanted.items():
+        for address, status in answers.items():
+            assert ask(node, path, address).status == status, (path, address)
+    told = json.loads(ask(node, "/told/headers", SWEDISH).body)["headers"]
+    assert told["Cloudfront-Viewer-Country"] == "SE"
+    assert told["X-Forwarded-For"] == f"{SWEDISH}, 127.0.0.1"
+    log = node.directory / "access.log"
+    eventually(lambda: '"SE"' in log.read_text() and '"GB"' in log.read_text(), 5, "countries in the access log")
+
+
+def test_an_address_beyond_the_trusted_hop_is_not_believed(start_node, apps, database):
+    node = start_node(setup_for(apps, database, '"127.0.0.0/8"'))
+    assert ask(node, "/allowed/hello", f"{BRITISH}, {SWEDISH}").status == 403
+    assert ask(node, "/allowed/hello", f"{SWEDISH}, {BRITISH}").status == 200
+    assert ask(node, "/allowed/hello", f"{BRITISH}, 127.0.0.9").status == 200
+
+
+def test_without_trusted_hops_nobody_chooses_his_country(start_node, apps, database):
+    node = start_node(setup_for(apps, database, ""))
+    assert ask(node, "/allowed/hello", BRITISH).status == 403
+    assert ask(node, "/denied/hello", SWEDISH).status == 200
+    told = json.loads(
+        curl(node.url("/told/headers"), "-H", f"X-Forwarded-For: {SWEDISH}", "-H", "CloudFront-Viewer-Country: SE").body
+    )["headers"]
+    assert told.get("Cloudfront-Viewer-Country") != "SE"

@@ -1,0 +1,128 @@
+"""Signals: reload without losing a request, refusal of a wrong file, drain, log rotation."""
+
+import asyncio
+import json
+import signal
+import time
+
+import pytest
+
+from support import config
+from support.client import Broken, Connection, Load, curl
+
+
+def setup_for(apps, marker="one", log='access = "access.log"'):
+    headers = f'{{ set = {{ "X-Marker" = "{marker}" }} }}'
+    return config.node(
+        config.app_origin(apps), config.site(config.route("/*", origin='"app"', headers=headers)), log=log
+    )
+
+
+@pytest.fixture
+def node(start_node, apps):
+    return start_node(setup_for(apps[:2]))
+
+
+def marker(node):
+    return curl(node.url("/hello")).header("x-marker")
+
+
+def test_a_reload_every_200_ms_under_load_fails_no_request(node, apps, eventually):
+    load = Load(*node.http(), "/hello", clients=16, reconnect_every=20)
+    markers = set()
+    load.on_answer = lambda answer: markers.add(answer.header("x-marker"))
+
+    async def scene():
+        stop = asyncio.Event()
+        running = asyncio.create_task(load.run(stop))
+        for number in range(25):
+            node.reload(setup_for(apps[:2], marker=f"m{number}"))
+            await asyncio.sleep(0.2)
+        stop.set()
+        await running
+
+    asyncio.run(scene())
+    assert load.failures == []
+    assert load.requests > 500
+    assert len(markers) > 5, "reloads were applied while requests ran"
+    eventually(lambda: marker(node) == "m24", 5, "the last configuration in force")
+
+
+def test_the_number_of_workers_and_listeners_survives_reloads(node, apps, eventually):
+    for number in range(3):
+        node.reload(setup_for(apps[:2], marker=f"again{number}"))
+        eventually(lambda n=number: marker(node) == f"again{n}", 5, "the new configuration in force")
+    assert curl(node.url("/hello")).status == 200
+
+
+def test_a_wrong_file_changes_nothing_and_is_explained(node, apps, eventually):
+    good = node.path.read_text()
+    node.reload(good.replace("workers = 2", 'workers = 2\nwrokers = 3\nadmins = "x"'))
+    node.log_contains("node.toml:")
+    node.log_contains("wrokers")
+    assert marker(node) == "one"
+    assert node.child.running()
+    node.reload(setup_for(apps[:2], marker="repaired"))
+    eventually(lambda: marker(node) == "repaired", 5, "the repaired configuration in force")
+
+
+def test_sigterm_lets_a_slow_answer_finish_and_takes_no_new_connection(node, apps):
+    host, port = node.http()
+
+    async def scene():
+        slow = Connection(host, port)
+        answer = asyncio.create_task(slow.get("/slow?ms=2000"))
+        while not any(server.counts().get("GET /slow") for server in apps[:2]):
+            await asyncio.sleep(0.02)
+        node.child.signal(signal.SIGTERM)
+        refused = False
+        deadline = time.monotonic() + 1.5
+        while not refused and time.monotonic() < deadline:
+            late = Connection(host, port)
+            try:
+                await late.get("/hello")
+                await asyncio.sleep(0.02)
+            except (Broken, OSError):
+                refused = True
+            late.close()
+        return await answer, refused
+
+    answer, refused = asyncio.run(scene())
+    assert answer.status == 200 and answer.body == b"slow\n"
+    assert refused
+    assert node.child.wait(10) == 0
+
+
+def test_sigterm_closes_idle_connections_at_once(node):
+    async def scene():
+        idle = Connection(*node.http())
+        assert (await idle.get("/hello")).status == 200
+        node.child.signal(signal.SIGTERM)
+        assert await asyncio.wait_for(idle.reader.read(1), 5) == b""
+        idle.close()
+
+    asyncio.run(scene())
+    assert node.child.wait(5) == 0
+
+
+def test_sigusr1_reopens_the_access_log(node, eventually):
+    log = node.directory / "access.log"
+    curl(node.url("/hello?first"))
+    eventually(lambda: log.exists() and "first" in log.read_text(), 5, "the first line")
+    moved = node.directory / "access.log.1"
+    log.rename(moved)
+    node.child.signal(signal.SIGUSR1)
+    eventually(log.exists, 5, "a new log file")
+    curl(node.url("/hello?second"))
+    eventually(lambda: "second" in log.read_text(), 5, "the second line")
+    assert "second" not in moved.read_text()
+    for line in moved.read_text().splitlines() + log.read_text().splitlines():
+        entry = json.loads(line)
+        assert entry["status"] == 200
+
+
+def test_a_full_log_disk_never_stops_a_request(start_node, apps, eventually):
+    node = start_node(setup_for(apps[:2], log='access = "/dev/full"'))
+    for _ in range(50):
+        assert curl(node.url("/hello")).status == 200
+    assert node.child.running()
