@@ -1,0 +1,79 @@
+#include "conf/context.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+#include <tuple>
+
+namespace vignette::conf {
+namespace {
+
+char fold(char c) {
+  if (c == '-') return '_';
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+// Levenshtein, blind to case and to - for _.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (fold(a[i]) == fold(b[j]) ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+void Context::error(const Position& at, std::string message) {
+  diagnostics_.push_back({at.file, at.line, at.column, std::move(message)});
+}
+
+std::vector<Diagnostic> Context::take_sorted() {
+  std::ranges::sort(diagnostics_, [](const Diagnostic& a, const Diagnostic& b) {
+    return std::tie(a.file, a.line, a.column, a.message) < std::tie(b.file, b.line, b.column, b.message);
+  });
+  return std::move(diagnostics_);
+}
+
+std::string Context::resolve(const Position& at, std::string_view path) const {
+  if (path.starts_with('/')) return std::string(path);
+  const auto folder = folders_.find(at.file);
+  if (folder == folders_.end() || folder->second.empty()) return std::string(path);
+  return (std::filesystem::path(folder->second) / path).lexically_normal().string();
+}
+
+std::string suggestion(std::string_view word, const std::vector<std::string>& candidates) {
+  constexpr std::size_t kLongest = 64;
+  if (word.size() > kLongest) return {};
+  const std::size_t most = word.size() <= 4 ? 1 : word.size() <= 8 ? 2 : 3;
+  std::size_t best = most + 1;
+  std::string_view nearest;
+  for (const std::string& candidate : candidates) {
+    const std::size_t d = distance(word, candidate);
+    if (d < best) {
+      best = d;
+      nearest = candidate;
+    }
+  }
+  return nearest.empty() ? std::string() : fmt::format(" (did you mean \"{}\"?)", nearest);
+}
+
+std::string quoted_list(const std::vector<std::string>& words) {
+  std::string out;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (i > 0) out += i + 1 == words.size() ? " or " : ", ";
+    out += fmt::format("\"{}\"", words[i]);
+  }
+  return out;
+}
+
+}  // namespace vignette::conf

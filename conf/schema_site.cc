@@ -1,0 +1,294 @@
+// The rows of [[site]] and [[site.route]].
+#include <algorithm>
+
+#include "conf/option_types.h"
+#include "conf/redirect.h"
+
+namespace vignette::conf {
+namespace {
+
+bool is_token(std::string_view text) {
+  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           kMarks.find(c) != kMarks.npos;
+  });
+}
+
+std::optional<std::string> bad_method(std::string_view method) {
+  const auto capital = [](char c) { return (c >= 'A' && c <= 'Z') || c == '-' || c == '_'; };
+  if (is_token(method) && std::ranges::all_of(method, capital)) return std::nullopt;
+  return fmt::format("expected a method in capital letters such as \"GET\", not \"{}\"", method);
+}
+
+std::optional<std::string> bad_field_name(std::string_view name) {
+  if (!is_token(name)) return fmt::format("\"{}\" is not a header field name", name);
+  static const std::vector<std::string_view> kFraming = {
+      "connection", "content-length", "date", "keep-alive", "te", "trailer", "upgrade", "transfer-encoding"};
+  std::string lower(name);
+  std::ranges::transform(lower, lower.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  if (std::ranges::find(kFraming, lower) == kFraming.end()) return std::nullopt;
+  return fmt::format("\"{}\" belongs to the connection and cannot be changed", name);
+}
+
+std::optional<std::string> bad_field_value(std::string_view field) {
+  const auto bad = [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == '\x7f'; };
+  const bool outer =
+      field.starts_with(' ') || field.ends_with(' ') || field.starts_with('\t') || field.ends_with('\t');
+  if (!outer && std::ranges::none_of(field, bad)) return std::nullopt;
+  return "a header field must not hold control characters or begin or end with a space";
+}
+
+// "example.com", "*.example.com", "*", an IPv4 literal or "[::1]"; in lower case.
+Type<std::string> host() {
+  auto type = text("host", "a name, \"*.\" and a name, or \"*\"");
+  type.parse = [](Context& context, const Node& node) -> std::optional<std::string> {
+    constexpr std::string_view kExpected = "a host such as \"example.com\", \"*.example.com\" or \"*\"";
+    if (!node.is(Node::Kind::string)) return refuse(context, node, kExpected);
+    if (node.text == "*") return node.text;
+    const bool wildcard = node.text.starts_with("*.");
+    const auto parsed = parse_address((wildcard ? node.text.substr(2) : node.text) + ":1");
+    if (!parsed || parsed->kind != Address::Kind::tcp || (wildcard && parsed->is_ip)) {
+      return refuse(context, node, kExpected);
+    }
+    const std::string plain =
+        parsed->host.find(':') == std::string::npos ? parsed->host : "[" + parsed->host + "]";
+    return wildcard ? "*." + plain : plain;
+  };
+  return type;
+}
+
+Option path_option() {
+  Option option{.key = "path",
+                .type = "string",
+                .range = "begins with /, may end in *",
+                .required = true,
+                .doc =
+                    "What this route matches: one path, or with a final `*` everything that begins with "
+                    "what is before it. Compared with the decoded path without query; case counts. The "
+                    "first route that matches path and method wins."};
+  option.read = [](Context& context, const Node& node, void* owner) {
+    const auto bad = [](char c) {
+      return (c >= 0 && c <= ' ') || c == '\x7f' || c == '?' || c == '#' || c == '\\';
+    };
+    const std::string& path = node.text;
+    const bool usable = node.is(Node::Kind::string) && path.starts_with('/') &&
+                        std::ranges::none_of(path, bad) && path.find("/../") == path.npos &&
+                        !path.ends_with("/..") &&
+                        (path.find('*') == path.npos || path.find('*') == path.size() - 1);
+    if (!usable) {
+      refuse(context, node, "a path that begins with / and may end in *, such as \"/static/*\"");
+      return;
+    }
+    Route& route = *static_cast<Route*>(owner);
+    route.prefix = path.ends_with('*');
+    route.path = route.prefix ? path.substr(0, path.size() - 1) : path;
+  };
+  return option;
+}
+
+// A key that says what kind of route this is.
+Option kind_option(std::string key, RouteKind kind, bool several, std::string doc) {
+  Option option{.key = std::move(key),
+                .type = several ? "string or list of strings" : "string",
+                .range = "names of origins",
+                .doc = std::move(doc)};
+  option.read = [kind, several](Context& context, const Node& node, void* owner) {
+    Route& route = *static_cast<Route*>(owner);
+    route.kind = kind;
+    if (several && node.is(Node::Kind::array)) {
+      if (auto names = list_of(text(), "list of origin names", 1).parse(context, node))
+        route.origins = *names;
+    } else if (node.is(Node::Kind::string) && !node.text.empty()) {
+      route.origins = {node.text};
+    } else {
+      refuse(context, node, several ? "the name of an origin or a list of names" : "the name of an origin");
+    }
+  };
+  return option;
+}
+
+Option redirect_option() {
+  using R = Redirect;
+  Option option{.key = "redirect",
+                .shape = Option::Shape::table,
+                .type = "string or table",
+                .doc = "Answer with a redirect instead of content. A string is `to` alone."};
+  Option to = required(value("to", &R::to, text("string", "a URL or path"), Reload::live,
+                             "Where to. `$scheme`, `$host`, `$request_uri` (path and query as sent) and "
+                             "`$rest` (what the `*` of `path` matched, and the query) are filled in; `$$` is "
+                             "a dollar sign."));
+  to.read = [](Context& context, const Node& node, void* owner) {
+    const auto target = text().parse(context, node);
+    if (!target) return;
+    auto parts = parse_redirect(*target);
+    if (!parts) {
+      context.error(node.at, parts.error());
+      return;
+    }
+    auto& redirect = *static_cast<Redirect*>(owner);
+    redirect.to = *target;
+    redirect.parts = std::move(*parts);
+  };
+  Option status = value(
+      "status", &R::status,
+      [] {
+        Type<std::uint16_t> type{"integer", "301, 302, 303, 307 or 308", {}, {}};
+        type.parse = [](Context& context, const Node& node) -> std::optional<std::uint16_t> {
+          static constexpr std::int64_t kStatuses[] = {301, 302, 303, 307, 308};
+          if (node.is(Node::Kind::integer) &&
+              std::ranges::find(kStatuses, node.integer) != std::end(kStatuses)) {
+            return static_cast<std::uint16_t>(node.integer);
+          }
+          return refuse(context, node, "301, 302, 303, 307 or 308");
+        };
+        type.show = [](const std::uint16_t& code) { return fmt::format("{}", code); };
+        return type;
+      }(),
+      Reload::live, "The status of the answer. 307 and 308 keep the method.");
+  option.children = {std::move(to), std::move(status)};
+  option.read = [rows = option.children](Context& context, const Node& node, void* owner) {
+    Route& route = *static_cast<Route*>(owner);
+    route.kind = RouteKind::redirect;
+    if (node.is(Node::Kind::string)) {
+      rows[0].read(context, node, &route.redirect);
+    } else if (node.is(Node::Kind::table)) {
+      read_members(context, node, rows, &route.redirect);
+    } else {
+      refuse(context, node, "a URL or a table with \"to\" and \"status\"");
+    }
+  };
+  return option;
+}
+
+Option cache_option() {
+  using C = RouteCache;
+  using std::chrono::hours;
+  Option option{.key = "cache",
+                .shape = Option::Shape::table,
+                .type = "string or table",
+                .fallback = "\"explicit\" for servers, else \"on\"",
+                .doc = "Whether responses are stored. A string is `mode` alone."};
+  Option mode =
+      value("mode", &C::mode,
+            choice<CacheMode>(
+                {{"on", CacheMode::on}, {"explicit", CacheMode::explicit_only}, {"off", CacheMode::off}}),
+            Reload::live,
+            "`\"explicit\"` stores what the origin gives a lifetime, `\"on\"` also what RFC 9111 "
+            "allows a heuristic lifetime, `\"off\"` nothing.");
+  mode.fallback = option.fallback;
+  auto ttl =
+      maybe(duration(milliseconds(0), hours(24 * 3650)), "\"1d\" for s3, directories and images, else none");
+  option.children = {
+      std::move(mode),
+      value("ttl", &C::ttl, ttl, Reload::live,
+            "Lifetime of a response whose origin says nothing about it. What the origin says goes first."),
+      value("stale_if_error", &C::stale_if_error, duration(milliseconds(0), hours(24 * 365)), Reload::live,
+            "How long after its lifetime a stored response is served when the origin fails (RFC 5861); the "
+            "origin's own value goes first."),
+  };
+  option.read = [rows = option.children](Context& context, const Node& node, void* owner) {
+    RouteCache& cache = static_cast<Route*>(owner)->cache;
+    if (node.is(Node::Kind::string)) {
+      rows[0].read(context, node, &cache);
+    } else if (node.is(Node::Kind::table)) {
+      read_members(context, node, rows, &cache);
+    } else {
+      refuse(context, node, "\"on\", \"explicit\", \"off\" or a table");
+    }
+  };
+  return option;
+}
+
+std::vector<Option> header_rows() {
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+  Type<Fields> fields{"table of strings", "", {}, {}};
+  fields.parse = [](Context& context, const Node& node) -> std::optional<Fields> {
+    if (!node.is(Node::Kind::table)) return refuse(context, node, "a table of strings");
+    Fields out;
+    for (const Member& member : node.members) {
+      if (const auto wrong = bad_field_name(member.key)) context.error(member.at, *wrong);
+      if (const auto field = text("string", "", bad_field_value).parse(context, member.value)) {
+        out.emplace_back(member.key, *field);
+      }
+    }
+    return out;
+  };
+  fields.show = [](const Fields&) { return std::string("{}"); };
+  using H = RouteHeaders;
+  return {
+      value("set", &H::set, fields, Reload::live,
+            "Fields of the response to the client, in place of any of the same name."),
+      value("remove", &H::remove, list_of(text("string", "", bad_field_name), "list of strings"),
+            Reload::live, "Fields of the response to take away."),
+  };
+}
+
+std::vector<Option> geo_rows() {
+  using G = RouteGeo;
+  return {
+      value("allow_countries", &G::allow_countries, list_of(country(), "list of countries"), Reload::live,
+            "Answer 403 to clients from anywhere else, unknown countries included."),
+      value("deny_countries", &G::deny_countries, list_of(country(), "list of countries"), Reload::live,
+            "Answer 403 to clients from there. Asked before `allow_countries`."),
+      value("headers", &G::headers, boolean(), Reload::live,
+            "Send `CloudFront-Viewer-Country` to the origin."),
+  };
+}
+
+Option max_body_option() {
+  Option option = value("max_body", &Route::max_body, size(0, 1ULL << 40), Reload::live,
+                        "Longest request body; a longer one is answered 413.");
+  option.fallback = "limits.body";
+  return option;
+}
+
+Option strip_prefix_option() {
+  Option option = value("strip_prefix", &Route::strip_prefix, boolean(), Reload::live,
+                        "Ask the origin for what the `*` of `path` matched, instead of the whole path.");
+  option.fallback = "false for servers, true for s3 and directory";
+  return option;
+}
+
+std::vector<Option> route_options() {
+  using R = Route;
+  return {
+      path_option(),
+      value("methods", &R::methods, list_of(text("string", "", bad_method), "list of methods", 1),
+            Reload::live, "The methods this route matches. Without it, all."),
+      kind_option("origin", RouteKind::origin, true,
+                  "Where the response comes from. In a list the first is primary; the others are asked in "
+                  "turn when no server of those before is up."),
+      kind_option("images", RouteKind::images, false,
+                  "Serve resizes of that origin's photos: below its prefix the path is "
+                  "`SIGNATURE/OPERATIONS/KEY`."),
+      kind_option("gallery", RouteKind::gallery, false,
+                  "Serve a page that shows the photos of that directory origin, through the `images` route "
+                  "of the same site."),
+      redirect_option(),
+      strip_prefix_option(),
+      cache_option(),
+      table("geo", &R::geo, geo_rows(), "Rules by the client's country; they need `geo.country`."),
+      value("allow", &R::allow, list_of(network(), "list of networks"), Reload::live,
+            "Answer 403 to clients from any other address."),
+      value("deny", &R::deny, list_of(network(), "list of networks"), Reload::live,
+            "Answer 403 to clients from there. Asked before `allow`."),
+      table("headers", &R::headers, header_rows(), "Header fields of the response."),
+      max_body_option(),
+  };
+}
+
+}  // namespace
+
+std::vector<Option> site_options() {
+  return {
+      required(value("hosts", &Site::hosts, list_of(host(), "list of hosts", 1), Reload::live,
+                     "The names it answers to; `\"*.example.com\"` is every name below, not the name itself, "
+                     "`\"*\"` any host. The most exact match wins, whatever the order.")),
+      tables("route", &Site::routes, route_options(),
+             "What is served under a path. A request that no route of its site matches is answered 404."),
+  };
+}
+
+}  // namespace vignette::conf

@@ -1,0 +1,186 @@
+#include "conf/validate_site.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+
+namespace vignette::conf {
+namespace {
+
+// One route with its table in the file.
+struct Place {
+  Context& context;
+  const Config& config;
+  const Node& node;
+};
+
+const Node* names_of(const Place& place, RouteKind kind) { return place.node.find(to_string(kind)); }
+
+const Position& name_position(const Node& named, std::size_t index) {
+  return named.is(Node::Kind::array) && index < named.items.size() ? named.items[index].at : named.at;
+}
+
+void check_references(const Place& place, const Route& route) {
+  std::vector<std::string> known;
+  for (const Origin& origin : place.config.origins) known.push_back(origin.name);
+  for (std::size_t i = 0; i < route.origins.size(); ++i) {
+    const std::string& name = route.origins[i];
+    const Position& at = name_position(*names_of(place, route.kind), i);
+    if (!place.config.find_origin(name)) {
+      place.context.error(at, fmt::format("there is no origin \"{}\"{}", name, suggestion(name, known)));
+    } else if (std::ranges::count(route.origins.begin(),
+                                  route.origins.begin() + static_cast<std::ptrdiff_t>(i), name) > 0) {
+      place.context.error(at, fmt::format("origin \"{}\" is in this list twice", name));
+    }
+  }
+}
+
+// Exactly one of the four keys that make a route's kind.
+bool check_route_kind(const Place& place, const Route& route) {
+  std::vector<const Member*> found;
+  for (const char* key : {"origin", "images", "gallery", "redirect"}) {
+    if (const Member* member = place.node.find_member(key)) found.push_back(member);
+  }
+  if (found.empty()) {
+    place.context.error(route.where,
+                        "a route needs one of \"origin\", \"images\", \"gallery\" or \"redirect\"");
+  } else if (found.size() > 1) {
+    place.context.error(found[1]->at, fmt::format("\"{}\" does not go with \"{}\" in one route",
+                                                  found[1]->key, found[0]->key));
+  }
+  return found.size() == 1;
+}
+
+void check_foreign_keys(const Place& place, const Route& route) {
+  std::vector<std::string> foreign;
+  if (route.kind != RouteKind::origin) foreign = {"strip_prefix", "max_body"};
+  if (route.kind == RouteKind::redirect || route.kind == RouteKind::gallery) foreign.emplace_back("cache");
+  for (const std::string& key : foreign) {
+    if (const Member* member = place.node.find_member(key)) {
+      place.context.error(member->at, fmt::format("\"{}\" has no meaning in a route with \"{}\"", key,
+                                                  to_string(route.kind)));
+    }
+  }
+}
+
+void check_kind_rules(const Place& place, const Site& site, const Route& route) {
+  const Node* path = place.node.find("path");
+  if (route.kind == RouteKind::images && path && !route.path.empty() &&
+      !(route.prefix && route.path.ends_with('/'))) {
+    place.context.error(path->at, "the path of an images route ends in /*");
+  }
+  if (route.kind == RouteKind::redirect && path && !route.prefix) {
+    const auto rest = std::ranges::find(route.redirect.parts, RedirectPart::Kind::rest, &RedirectPart::kind);
+    if (rest != route.redirect.parts.end()) {
+      place.context.error(names_of(place, route.kind)->at, "$rest needs a path that ends in *");
+    }
+  }
+  if (route.kind != RouteKind::gallery || route.origins.empty()) return;
+  const Position& at = names_of(place, route.kind)->at;
+  const Origin* origin = place.config.find_origin(route.origins[0]);
+  if (origin && origin->kind != OriginKind::directory) {
+    place.context.error(at, fmt::format("a gallery shows a directory, and origin \"{}\" has \"{}\"",
+                                        origin->name, to_string(origin->kind)));
+  }
+  const bool shown = std::ranges::any_of(site.routes, [&](const Route& other) {
+    return other.kind == RouteKind::images && other.origins == route.origins;
+  });
+  if (!shown) {
+    place.context.error(
+        at, fmt::format("a gallery needs a route of the same site with images = \"{}\"", route.origins[0]));
+  }
+}
+
+void check_geo(const Place& place, const Route& route) {
+  if (!place.config.geo.country.empty()) return;
+  const Node* geo = place.node.find("geo");
+  const bool asks =
+      !route.geo.allow_countries.empty() || !route.geo.deny_countries.empty() || route.geo.headers;
+  if (asks) place.context.error(geo->at, "rules by country need geo.country, the database");
+}
+
+void resolve(const Place& place, Route& route) {
+  const Origin* primary = route.origins.empty() ? nullptr : place.config.find_origin(route.origins[0]);
+  const bool from_servers =
+      route.kind == RouteKind::origin && (!primary || primary->kind == OriginKind::servers);
+  const Node* cache = place.node.find("cache");
+  const bool mode_named = cache && (cache->is(Node::Kind::string) || cache->find("mode"));
+  if (!mode_named) route.cache.mode = from_servers ? CacheMode::explicit_only : CacheMode::on;
+  const bool storing = route.cache.mode != CacheMode::off;
+  if (!from_servers && storing && !route.cache.ttl) route.cache.ttl = RouteCache::kDefaultTtl;
+  if (!storing && route.cache.ttl) {
+    place.context.error(cache->find("ttl")->at, "a cache that is off has no ttl");
+  }
+  if (!place.node.find("strip_prefix")) route.strip_prefix = !from_servers;
+  if (!place.node.find("max_body")) route.max_body = place.config.limits.body;
+}
+
+bool covers(const Route& earlier, const Route& later) {
+  const bool path =
+      earlier.prefix ? later.path.starts_with(earlier.path) : !later.prefix && later.path == earlier.path;
+  if (!path || earlier.path.empty() || later.path.empty()) return false;
+  if (earlier.methods.empty()) return true;
+  return !later.methods.empty() && std::ranges::all_of(later.methods, [&](const std::string& method) {
+    return std::ranges::find(earlier.methods, method) != earlier.methods.end();
+  });
+}
+
+void check_reachable(Context& context, const Node& list, const Site& site) {
+  for (std::size_t later = 0; later < site.routes.size(); ++later) {
+    for (std::size_t earlier = 0; earlier < later; ++earlier) {
+      if (!covers(site.routes[earlier], site.routes[later])) continue;
+      const Node& node = list.items[later];
+      const Position& first = site.routes[earlier].where;
+      context.error(
+          node.find("path")->at,
+          fmt::format("this route is never reached: the one at {}:{} matches first", first.file, first.line));
+      break;
+    }
+  }
+}
+
+void check_site(Context& context, const Node& node, const Config& config, Site& site) {
+  const Node* list = node.find("route");
+  if (!list || !list->is(Node::Kind::array)) return;
+  for (std::size_t i = 0; i < site.routes.size(); ++i) {
+    Route& route = site.routes[i];
+    if (!list->items[i].is(Node::Kind::table)) continue;
+    const Place place{context, config, list->items[i]};
+    check_geo(place, route);
+    const bool one_kind = check_route_kind(place, route);
+    resolve(place, route);
+    if (!one_kind) continue;
+    check_references(place, route);
+    check_foreign_keys(place, route);
+    check_kind_rules(place, site, route);
+  }
+  check_reachable(context, *list, site);
+}
+
+void check_hosts(Context& context, const Node& node, const Site& site,
+                 std::map<std::string, Position>& seen) {
+  const Node* hosts = node.find("hosts");
+  if (!hosts || hosts->items.size() != site.hosts.size()) return;
+  for (std::size_t i = 0; i < site.hosts.size(); ++i) {
+    const auto [first, fresh] = seen.emplace(site.hosts[i], hosts->items[i].at);
+    if (!fresh) {
+      context.error(hosts->items[i].at, fmt::format("host \"{}\" is already at {}:{}", site.hosts[i],
+                                                    first->second.file, first->second.line));
+    }
+  }
+}
+
+}  // namespace
+
+void validate_sites(Context& context, const Node& root, Config& config) {
+  std::map<std::string, Position> hosts;
+  for (std::size_t i = 0; i < config.sites.size(); ++i) {
+    const Node& node = root.find("site")->items[i];
+    if (!node.is(Node::Kind::table)) continue;
+    check_hosts(context, node, config.sites[i], hosts);
+    check_site(context, node, config, config.sites[i]);
+  }
+}
+
+}  // namespace vignette::conf
