@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/strings.h"
 #include "http/field_id.h"
 
 namespace vignette::http {
@@ -28,11 +29,8 @@ struct Field {
 // separate, outer white space is trimmed, empty elements are skipped. False when nothing is left.
 bool next_element(std::string_view& rest, std::string_view& element);
 
-// ASCII only, as HTTP wants it.
-bool equal_ignoring_case(std::string_view a, std::string_view b);
-bool is_token(std::string_view text);                 // RFC 9110 §5.6.2; false for ""
-bool is_field_value(std::string_view text);           // no control but HTAB (RFC 9110 §5.5); true for ""
-std::string_view trim_blanks(std::string_view text);  // outer SP and HTAB
+bool is_token(std::string_view text);        // RFC 9110 §5.6.2; false for ""
+bool is_field_value(std::string_view text);  // no control but HTAB (RFC 9110 §5.5); true for ""
 
 // Not thread-safe. Copying copies the views, not the bytes.
 class FieldList {

@@ -41,25 +41,30 @@ struct Parsed {
 // The part both parsers share: finds lines, checks characters, collects fields.
 class HeadScanner {
  protected:
+  enum class Line : std::uint8_t { partial, complete, broken };
+
   explicit HeadScanner(const Limits& limits) : limits_(limits) {}
   void rewind();
-  // If the buffer moved since the last call, moves the views that point into it.
-  void follow(std::span<char> buffer, FieldList& fields);
-  template <typename View>
-  void follow_view(View& view) const;
-  enum class Line : std::uint8_t { partial, complete, broken };
-  Line next_line(std::span<char> buffer, std::string_view& line, Refusal& refusal);
-  Refusal take_field(std::string_view line, FieldList& fields);
+  // Whether the buffer moved since the last call; then follow() shifts each view that points into it.
+  bool moved(std::span<char> buffer) const { return base_ != nullptr && base_ != buffer.data(); }
+  void follow(std::span<char> buffer, std::string_view& view) const;
+  void follow(std::span<char> buffer, FieldList& fields) const;
+  void remember(std::span<char> buffer);
+  // On complete, `line` is the next line without its CRLF; on broken, `refusal` says why.
+  Line next_line(std::span<char> buffer, std::span<char>& line, Refusal& refusal);
+  Refusal take_field(std::span<char> line, FieldList& fields);
 
   Limits limits_;
-  std::size_t line_start_ = 0;
-  std::size_t scanned_ = 0;
-  std::size_t fields_start_ = 0;
-  std::size_t lines_seen_ = 0;
+  std::size_t line_start_ = 0;    // offset of the line in progress
+  std::size_t scanned_ = 0;       // bytes before it are known to hold no line end behind line_start_
+  std::size_t fields_start_ = 0;  // offset of the first field line
+  std::size_t field_lines_ = 0;
   const char* base_ = nullptr;
-  std::ptrdiff_t moved_by_ = 0;
-  std::size_t old_size_ = 0;
+  std::size_t base_size_ = 0;
   bool first_line_done_ = false;
+
+ private:
+  Refusal check_size(std::size_t line_end) const;
 };
 
 // Loop-thread only. One parser per connection, used for one request after the other.
@@ -79,8 +84,7 @@ class RequestParser : private HeadScanner {
   bool started() const { return started_; }
 
  private:
-  Refusal take_request_line(std::string_view line, RequestHead& head);
-  Refusal finish(RequestHead& head);
+  Refusal take_line(std::span<char> line, RequestHead& head, bool& complete);
   Parsed refuse(Refusal refusal);
 
   bool fresh_ = true;
@@ -102,12 +106,13 @@ class ResponseParser : private HeadScanner {
   void reset(Method request_method, bool upgrade_asked = false);
 
  private:
-  Refusal take_status_line(std::string_view line, ResponseHead& head);
+  Refusal take_line(std::span<char> line, ResponseHead& head, bool& complete);
   Refusal finish(ResponseHead& head);
 
   Method method_;
   bool upgrade_asked_;
   bool fresh_ = true;
+  bool tainted_ = false;  // an interim answer announced a body: what follows is in doubt
   int interim_ = 0;
 };
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,19 +44,20 @@ class HeadWriter {
 
   // Writes the empty line. The head as written (a view into the buffer), or Code::malformed, Code::limit.
   Result<std::string_view> end();
-  bool failed() const { return error_ != Code{} || failed_; }
+  bool failed() const { return error_.has_value(); }
 
  private:
-  char* room(std::size_t bytes);
+  // Bytes to write into next; nullptr after an error or when they do not fit.
+  char* take(std::size_t bytes);
   void fail_with(Code code);
+  void add_line(std::string_view name, std::string_view value);
 
   std::span<char> fixed_;
   std::string* growing_ = nullptr;
-  std::size_t start_ = 0;
-  std::size_t size_ = 0;
+  std::size_t start_ = 0;  // where the head begins in `growing_`
+  std::size_t size_ = 0;   // of the head so far, in bytes
   Names names_;
-  Code error_ = Code{};
-  bool failed_ = false;
+  std::optional<Code> error_;
 };
 
 }  // namespace vignette::http
