@@ -8,11 +8,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import photos  # noqa: E402
+from support import photos, places  # noqa: E402
 from support.apps import AppServer  # noqa: E402
 from support.process import wait_until  # noqa: E402
 from support.s3 import S3Server  # noqa: E402
 from support.vignette import Vignette  # noqa: E402
+
+
+def pytest_terminal_summary(terminalreporter):
+    for name in sorted(set(places.MISSING)):
+        terminalreporter.write_line(f"no test data {name}: done without it")
 
 
 @pytest.fixture(scope="module")

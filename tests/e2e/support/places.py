@@ -33,8 +33,14 @@ def node_program():
     raise AssertionError(f"no node in {NODE_MODULES}: run `npm ci` in {NODE_MODULES.parent}")
 
 
+MISSING = []  # what was asked for and is not there; printed at the end of the run
+
+
 def data(relative):
     """A file of the test data, or None when the data is not there."""
     root = Path(os.environ.get("VIGNETTE_DATA", SOURCE.parent / "shared" / "data"))
     path = root / relative
-    return path if path.exists() else None
+    if path.exists():
+        return path
+    MISSING.append(relative)
+    return None
