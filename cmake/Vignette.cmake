@@ -6,7 +6,6 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_C_STANDARD 11)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 set(VIGNETTE_SANITIZE "" CACHE STRING "sanitizers: empty, address or thread")
 option(VIGNETTE_FUZZ "build the libFuzzer targets" OFF)
@@ -40,11 +39,12 @@ find_package(Threads REQUIRED)
 
 add_library(vignette_options INTERFACE)
 target_include_directories(vignette_options INTERFACE ${CMAKE_SOURCE_DIR})
+# Everything ends in an executable: one -fPIE for all, so that libraries and programs share precompiled headers.
 target_compile_options(vignette_options INTERFACE
-  -fno-omit-frame-pointer
+  -fPIE -fno-omit-frame-pointer
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Wold-style-cast -Wnon-virtual-dtor
     -Woverloaded-virtual -Wimplicit-fallthrough -Wextra-semi -Wdangling -Werror>)
-target_link_options(vignette_options INTERFACE -fuse-ld=lld)
+target_link_options(vignette_options INTERFACE -fuse-ld=lld -pie)
 target_link_libraries(vignette_options INTERFACE Threads::Threads)
 if(VIGNETTE_SANITIZE STREQUAL "address")
   target_compile_options(vignette_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
