@@ -1,0 +1,24 @@
+// What is known of a client's connection; one per connection, read by its exchanges.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "conf/address.h"
+
+namespace vignette::proxy {
+
+struct ClientFacts {
+  conf::IpBytes peer{};              // 127.0.0.1 for unix sockets
+  bool peer_is_unix = false;         // the far end of a unix socket is as trusted as the file's mode
+  bool tls = false;
+  std::string_view tls_version;      // static; "" without TLS
+  std::uint16_t local_port = 0;
+  std::optional<std::uint16_t> redirect_https_port;  // of the listener
+
+  std::string_view scheme() const { return tls ? "https" : "http"; }
+};
+
+}  // namespace vignette::proxy

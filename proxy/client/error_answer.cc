@@ -1,0 +1,67 @@
+#include "proxy/client/error_answer.h"
+
+#include <fmt/format.h>
+
+#include "http/status.h"
+
+namespace vignette::proxy {
+namespace {
+
+constexpr int kRetryAfter = 1;
+
+std::string escape_html(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+ErrorAnswer answer_for(const Error& error) {
+  ErrorAnswer answer{.status = 502, .reason = to_string(error.code), .detail = {}, .retry_after = 0, .allow = {}};
+  switch (error.code) {
+    case Code::timeout:
+      answer.status = 504;
+      answer.detail = "The origin did not answer in time.";
+      break;
+    case Code::unavailable:
+    case Code::exhausted:
+    case Code::cancelled:
+      answer.status = 503;
+      answer.retry_after = kRetryAfter;
+      answer.detail = "Nobody can serve this right now.";
+      break;
+    case Code::internal:
+    case Code::io:
+      answer.status = 500;
+      answer.detail = "Something went wrong on this node.";
+      break;
+    default: answer.detail = "The origin did not give a usable answer."; break;
+  }
+  return answer;
+}
+
+ErrorAnswer answer_for_body(const Error& error) {
+  switch (error.code) {
+    case Code::timeout: return {.status = 408, .reason = "body_timeout", .detail = "The request body stalled."};
+    case Code::limit: return {.status = 413, .reason = "body_too_large", .detail = "The request body is too large."};
+    default: return {.status = 400, .reason = "bad_body", .detail = "The request body is not well formed."};
+  }
+}
+
+std::string error_page(const ErrorAnswer& answer) {
+  return fmt::format(
+      "<!doctype html>\n<html><head><meta charset=\"utf-8\"><title>{0} {1}</title></head>\n"
+      "<body><h1>{0} {1}</h1><p>{2}</p></body></html>\n",
+      answer.status, http::reason_phrase(answer.status), escape_html(answer.detail));
+}
+
+}  // namespace vignette::proxy

@@ -1,0 +1,29 @@
+// The one place where an Error, or a refusal, becomes a status, a reason and a page.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace vignette::proxy {
+
+// `reason` is a short token for log and metrics (static), `detail` a sentence for the client's eyes.
+struct ErrorAnswer {
+  int status = 500;
+  std::string_view reason = "internal";
+  std::string detail = {};
+  int retry_after = 0;      // seconds; 0: no Retry-After
+  std::string_view allow = {};  // 405: the Allow field
+};
+
+// Of a fetch that brought no usable answer: timeouts 504, what is out of room or down 503 with
+// Retry-After, everything else an origin did 502.
+ErrorAnswer answer_for(const Error& error);
+// Of reading the client's request body: 408, 413 or 400.
+ErrorAnswer answer_for_body(const Error& error);
+
+// A small self-contained HTML page. `detail` is escaped.
+std::string error_page(const ErrorAnswer& answer);
+
+}  // namespace vignette::proxy

@@ -1,0 +1,233 @@
+#include "proxy/client/exchange.h"
+
+#include "base/strings.h"
+#include "cache/vary.h"
+#include "http/accept.h"
+#include "http/url.h"
+#include "proxy/media/image_origin.h"
+#include "proxy/policy/address_rules.h"
+#include "proxy/policy/client_address.h"
+#include "proxy/policy/forwarded.h"
+#include "proxy/policy/redirect.h"
+#include "proxy/worker_context.h"
+
+namespace vignette::proxy {
+
+Exchange::Exchange(WorkerContext& context, const ClientFacts& client, http::RequestHead& head,
+                   RequestBody* body, Responder& responder, ExchangeScratch& scratch)
+    : context_(context),
+      client_(client),
+      head_(head),
+      body_(body),
+      responder_(responder),
+      scratch_(scratch),
+      snapshot_(context.snapshot),
+      started_(context.loop.now()) {}
+
+bool Exchange::answer_now() {
+  if (!admit()) return true;
+  switch (route_->options->kind) {
+    case conf::RouteKind::redirect: {
+      const conf::Redirect& to = route_->options->redirect;
+      redirect(to.status, redirect_location(*route_->options, {client_.scheme(), head_.host, head_.target, path_,
+                                                               head_.query, head_.has_query}));
+      return true;
+    }
+    case conf::RouteKind::gallery: plan_ = Plan::gallery; return false;
+    case conf::RouteKind::images: return decide_images();
+    case conf::RouteKind::origin: return decide_origin();
+  }
+  return false;
+}
+
+net::Task<void> Exchange::answer() {
+  switch (plan_) {
+    case Plan::pass: co_await pass_through(); break;
+    case Plan::cached: co_await answer_cached(); break;
+    case Plan::gallery: co_await answer_gallery(); break;
+  }
+}
+
+// True when the request may go on; false when it has been answered.
+bool Exchange::admit() {
+  const std::vector<conf::IpPrefix>& trusted = snapshot_->config->server.trusted;
+  address_ = client_address(client_.peer, head_.fields, trusted);
+  if (snapshot_->countries) country_ = snapshot_->countries->country(address_);
+  return normalise() && redirect_listener() && find_route() && apply_policies();
+}
+
+bool Exchange::normalise() {
+  if (head_.method == http::Method::connect || head_.method == http::Method::trace) {
+    refuse({.status = 405, .reason = "method_not_allowed", .detail = "This method is not served here.",
+            .retry_after = 0, .allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"});
+    return false;
+  }
+  scratch_.path.resize(head_.path.size());
+  auto normal = http::normalize_path(head_.path, scratch_.path);
+  if (!normal) {
+    refuse({.status = 400, .reason = to_string(normal.error()), .detail = "The path is not acceptable."});
+    return false;
+  }
+  path_ = *normal;
+  if (is_loop(head_.fields)) {
+    refuse({.status = 508, .reason = "loop", .detail = "This request has been here before."});
+    return false;
+  }
+  return true;
+}
+
+bool Exchange::redirect_listener() {
+  if (!client_.redirect_https_port) return true;
+  bool simple = head_.method == http::Method::get || head_.method == http::Method::head;
+  if (head_.host.empty()) {
+    refuse({.status = 400, .reason = "missing_host", .detail = "The request names no host."});
+    return false;
+  }
+  redirect(simple ? 301 : 308, https_location({"http", head_.host, head_.target, path_, head_.query, head_.has_query},
+                                              *client_.redirect_https_port));
+  return false;
+}
+
+bool Exchange::find_route() {
+  RouteMatch match = snapshot_->router->match(head_.host, path_, head_.method_name);
+  using Outcome = RouteMatch::Outcome;
+  switch (match.outcome) {
+    case Outcome::found: route_ = match.route; return true;
+    case Outcome::no_site:
+      refuse({.status = 404, .reason = "no_site", .detail = "No site of that name is served here."});
+      return false;
+    case Outcome::no_route:
+      refuse({.status = 404, .reason = "no_route", .detail = "There is nothing at this address."});
+      return false;
+    case Outcome::method_not_allowed:
+      refuse({.status = 405, .reason = "method_not_allowed", .detail = "This method is not served here.",
+              .retry_after = 0, .allow = match.allowed_methods});
+      return false;
+  }
+  return false;
+}
+
+bool Exchange::apply_policies() {
+  if (!address_allowed(*route_->options, address_)) {
+    refuse({.status = 403, .reason = "address_denied", .detail = "Your address may not use this."});
+    return false;
+  }
+  if (route_->uses_geo && !route_->geo.allowed(country_)) {
+    refuse({.status = 403, .reason = "country_denied", .detail = "This is not available in your country."});
+    return false;
+  }
+  if (!body_) return true;
+  if (head_.framing == http::Framing::length && head_.content_length > route_->options->max_body) {
+    refuse({.status = 413, .reason = "body_too_large", .detail = "The request body is too large."});
+    return false;
+  }
+  body_->set_max_bytes(route_->options->max_body);
+  return true;
+}
+
+void Exchange::redirect(int status, std::string location) {
+  static constexpr CharSet kUrlBytes = kUnreserved.with("!#$%&'()*+,/:;=?@[]");
+  scratch_.extra.append("Location: ").append(percent_encode(location, kUrlBytes)).append("\r\n");
+  simple_answer(status, {}, {});
+}
+
+// What the origin is asked for: the path, or what the route's prefix leaves of it.
+void Exchange::object_path(std::string_view path) {
+  origin_path_ = path;
+  if (!route_->options->strip_prefix) return;
+  std::size_t cut = std::min(path.size(), route_->options->path.size());
+  if (cut > 0 && path[cut - 1] == '/') --cut;
+  origin_path_ = path.substr(cut);
+  if (!origin_path_.starts_with('/')) origin_path_ = keep("/" + std::string(origin_path_));
+}
+
+bool Exchange::cacheable_request() const {
+  if (route_->cache_policy.mode == cache::CacheMode::off || body_) return false;
+  if (head_.method == http::Method::get) return true;
+  // A HEAD becomes a GET only where answers are sure to be kept; elsewhere it would cost a body for nothing.
+  return head_.method == http::Method::head && route_->cache_policy.mode == cache::CacheMode::on;
+}
+
+bool Exchange::decide_origin() {
+  object_path(path_);
+  if (!cacheable_request()) {
+    plan_ = Plan::pass;
+    bool safe = head_.method == http::Method::get || head_.method == http::Method::head;
+    status_.forward = safe ? cache::Forward::bypass : cache::Forward::method;
+    outcome_ = route_->cache_policy.mode == cache::CacheMode::off ? CacheOutcome::none : CacheOutcome::bypass;
+    return false;
+  }
+  Origin& origin = *route_->origins.front();
+  if (origin.kind() == Origin::Kind::servers) {
+    key_ = cache::build_key({.host = head_.authority,
+                             .path = path_,
+                             .query = head_.has_query ? std::optional(head_.query) : std::nullopt,
+                             .variant = {}},
+                            scratch_.key);
+  } else {
+    key_ = original_key(origin, origin_path_, scratch_.key);
+  }
+  return try_hit();
+}
+
+bool Exchange::decide_images() {
+  if (head_.method != http::Method::get && head_.method != http::Method::head) {
+    refuse({.status = 405, .reason = "method_not_allowed", .detail = "Photos are read with GET and HEAD.",
+            .retry_after = 0, .allow = "GET, HEAD"});
+    return true;
+  }
+  if (!read_image_request()) return true;
+  Origin& origin = *route_->origins.front();
+  if (image_->kind == imaging::RequestKind::original) {
+    std::string path = "/";
+    http::percent_encode(image_->key, http::EncodeSet::path, path);
+    origin_path_ = keep(path);
+    key_ = original_key(origin, origin_path_, scratch_.key);
+  } else {
+    accepts_webp_ = http::quality(head_.fields, "image/webp").explicitly_accepted();
+    key_ = variant_key(origin, *image_, accepts_webp_, scratch_.key);
+  }
+  return try_hit();
+}
+
+bool Exchange::read_image_request() {
+  // The raw path: the signature covers the bytes of the URL. The prefix of a route has no escapes to undo,
+  // so when the raw path does not carry it as it stands, the normalised one does.
+  std::string_view prefix = route_->options->path;
+  std::string_view path = head_.path.starts_with(prefix) ? head_.path : path_;
+  path.remove_prefix(std::min(path.size(), prefix.size()));
+  auto parsed = snapshot_->image_urls->parse(path, head_.query, context_.loop.wall());
+  if (!parsed) {
+    bool forbidden = parsed.error().error == imaging::ErrorClass::forbidden;
+    refuse({.status = imaging::status_for(parsed.error().error),
+            .reason = forbidden ? "image_forbidden" : "image_bad_request",
+            .detail = parsed.error().message});
+    return false;
+  }
+  image_ = std::move(*parsed);
+  return true;
+}
+
+// True when the answer is there already.
+bool Exchange::try_hit() {
+  plan_ = Plan::cached;
+  auto variant = cache::try_lookup_variant(context_.node.store, head_.fields, key_, scratch_.key);
+  status_.forward = variant.vary_miss ? cache::Forward::vary_miss : cache::Forward::uri_miss;
+  outcome_ = CacheOutcome::miss;
+  if (variant.lookup.outcome != cache::Lookup::Outcome::hit) return false;
+  found_ = std::move(variant.lookup.object);
+  decision_ = cache::decide_serve(*found_, context_.loop.wall());
+  if (decision_.serve == cache::Serve::fresh) {
+    outcome_ = CacheOutcome::hit;
+    status_.hit = true;
+    status_.forward = cache::Forward::none;
+    status_.ttl = decision_.ttl;
+    send_object(found_);
+    return true;
+  }
+  status_.forward = cache::Forward::stale;
+  outcome_ = CacheOutcome::revalidated;
+  return false;
+}
+
+}  // namespace vignette::proxy

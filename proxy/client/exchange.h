@@ -1,0 +1,153 @@
+// One request and its answer, whatever the protocol: route, policies, cache, origin, answer, log.
+//
+//   answer_now()   everything that can be decided without waiting: refusals, redirects, cache hits.
+//                  A plain function: a hit passes through no coroutine and allocates nothing.
+//   answer()       the rest: fills, pass-through, pages that read the disk
+//   finish()       metrics and the access log line, once the answer has been sent or has failed
+//
+// Loop-thread only. Keeps the configuration snapshot it began with.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/arena.h"
+#include "cache/cache_status.h"
+#include "cache/fill_table.h"
+#include "cache/freshness.h"
+#include "geo/country.h"
+#include "http/message.h"
+#include "http/range.h"
+#include "imaging/url.h"
+#include "net/task.h"
+#include "proxy/client/client_facts.h"
+#include "proxy/client/error_answer.h"
+#include "proxy/client/request_body.h"
+#include "proxy/client/responder.h"
+#include "proxy/media/fill_hub.h"
+#include "proxy/media/fill_job.h"
+#include "proxy/route/route.h"
+
+namespace vignette::proxy {
+
+struct Snapshot;
+struct WorkerContext;
+
+// Memory of exchanges, kept by the connection's work so that it is warm.
+struct ExchangeScratch {
+  std::string path;         // normalised
+  std::string key;          // canonical cache key
+  std::string extra;        // header lines of this answer
+  Arena texts{64 * 1024};   // values of fields added for the origin
+
+  void clear() {
+    path.clear();
+    key.clear();
+    extra.clear();
+    texts.reset();
+  }
+};
+
+class Exchange {
+ public:
+  // `head` is changed on the way (fields are stripped and added for the origin); `body` is null when there
+  // is none. All arguments outlive the exchange.
+  Exchange(WorkerContext& context, const ClientFacts& client, http::RequestHead& head, RequestBody* body,
+           Responder& responder, ExchangeScratch& scratch);
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  bool answer_now();
+  net::Task<void> answer();
+  void finish();
+
+  // For what the codec itself refuses: the head could not be read.
+  void refuse(const ErrorAnswer& answer);
+
+ private:
+  enum class Plan : std::uint8_t { pass, cached, gallery };
+
+  // Deciding (exchange.cc)
+  bool admit();
+  bool normalise();
+  bool find_route();
+  bool apply_policies();
+  bool redirect_listener();
+  void redirect(int status, std::string location);
+  bool decide_origin();
+  bool decide_images();
+  bool read_image_request();
+  bool try_hit();
+  void object_path(std::string_view path);
+  bool cacheable_request() const;
+
+  // Answering from the cache (exchange_cached.cc)
+  net::Task<void> answer_cached();
+  net::Task<bool> follow_fill(cache::Joined joined);
+  net::Task<Result<void>> wait_for_head(cache::Reader& reader, const cache::FillRef& fill,
+                                        FillHub::Follower& follower);
+  net::Task<void> deliver(cache::Reader& reader, FillHub::Follower& follower);
+  net::Task<Result<bool>> wait_for_bytes(cache::Reader& reader, FillHub::Follower& follower,
+                                         std::uint64_t wanted);
+  void send_object(const cache::ObjectRef& object);
+  bool begin_object(const cache::Object& object, std::string_view first_bytes);
+  bool select_part(const cache::Object& object, std::optional<std::uint64_t>& length, int& status);
+  void append_part(const cache::Object& object);
+  void start_background_fill();
+  void launch(cache::FillWriter writer);
+  std::unique_ptr<FillJob> make_job();
+  bool may_serve_stale() const;
+  void answer_failed_fill(const Error& error);
+
+  // Passing through (exchange_pass.cc)
+  net::Task<void> pass_through();
+  net::Task<void> relay(OriginResponse response);
+  OriginRequest origin_request();
+  void prepare_origin_fields();
+
+  // Answering (exchange_answer.cc)
+  void begin(int status, const http::FieldList* fields, Slice wire, std::optional<std::uint64_t> length);
+  void simple_answer(int status, std::string_view content_type, std::string_view body);
+  void write_cache_status();
+  bool needs_field_edits() const;
+  void edit_fields(http::FieldList& fields);
+  std::string_view keep(std::string_view text);
+
+  net::Task<void> answer_gallery();
+
+  WorkerContext& context_;
+  const ClientFacts& client_;
+  http::RequestHead& head_;
+  RequestBody* body_;
+  Responder& responder_;
+  ExchangeScratch& scratch_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  const Route* route_ = nullptr;
+  Plan plan_ = Plan::pass;
+
+  TimePoint started_;
+  conf::IpBytes address_{};                 // of the client, through trusted hops
+  geo::Country country_ = geo::kUnknown;
+  std::string_view path_;                   // normalised
+  std::string_view origin_path_;            // what the origin is asked for
+  std::optional<imaging::ImageRequest> image_;
+  bool accepts_webp_ = false;
+
+  cache::Key key_;
+  cache::ObjectRef found_;                  // what the lookup brought, stale or not
+  cache::ServeDecision decision_;
+  cache::CacheStatus status_;               // becomes Cache-Status
+  CacheOutcome outcome_ = CacheOutcome::none;
+  http::ByteRange range_;                   // with answer_is_part_
+  bool answer_is_part_ = false;
+  bool origin_fields_ready_ = false;
+
+  int answered_ = 0;                        // status; 0: none
+  std::string_view reason_;                 // of a refusal or failure; static
+  std::string_view origin_name_;
+  OriginTrace trace_;
+};
+
+}  // namespace vignette::proxy

@@ -1,0 +1,109 @@
+// How an exchange writes its answers: heads with Cache-Status and Age, refusals, the end of it all.
+
+#include <fmt/format.h>
+
+#include "http/status.h"
+#include "proxy/client/access_log.h"
+#include "proxy/client/exchange.h"
+#include "proxy/media/gallery.h"
+#include "proxy/worker_context.h"
+
+namespace vignette::proxy {
+
+std::string_view Exchange::keep(std::string_view text) {
+  auto kept = scratch_.texts.copy(text);
+  return kept ? *kept : std::string_view();
+}
+
+void Exchange::write_cache_status() {
+  char text[cache::kCacheStatusBytes];
+  scratch_.extra.append("Cache-Status: ").append(cache::render(status_, text)).append("\r\n");
+}
+
+bool Exchange::needs_field_edits() const {
+  if (!route_) return false;
+  const conf::RouteHeaders& edits = route_->options->headers;
+  return !edits.set.empty() || !edits.remove.empty();
+}
+
+void Exchange::edit_fields(http::FieldList& fields) {
+  if (!route_) return;
+  const conf::RouteHeaders& edits = route_->options->headers;
+  for (const std::string& name : edits.remove) fields.remove(name);
+  for (const auto& [name, value] : edits.set) fields.set(name, value);
+}
+
+void Exchange::begin(int status, const http::FieldList* fields, Slice wire, std::optional<std::uint64_t> length) {
+  answered_ = status;
+  write_cache_status();
+  ResponseParts parts;
+  parts.status = status;
+  parts.extra = scratch_.extra;
+  parts.fields = fields;
+  parts.wire = std::move(wire);
+  parts.content_length = length;
+  responder_.begin(parts);
+}
+
+void Exchange::simple_answer(int status, std::string_view content_type, std::string_view body) {
+  http::FieldList fields;
+  if (!content_type.empty()) fields.add(http::FieldId::content_type, content_type);
+  edit_fields(fields);
+  begin(status, &fields, {}, body.size());
+  if (responder_.wants_body()) responder_.append(Slice::copy(body));
+  responder_.end();
+}
+
+void Exchange::refuse(const ErrorAnswer& answer) {
+  reason_ = answer.reason;
+  if (answer.status >= 400) status_.detail = answer.reason;
+  if (answer.retry_after > 0) {
+    scratch_.extra += fmt::format("Retry-After: {}\r\n", answer.retry_after);
+  }
+  if (!answer.allow.empty()) scratch_.extra.append("Allow: ").append(answer.allow).append("\r\n");
+  scratch_.extra += "Cache-Control: no-store\r\n";
+  context_.node.metrics.refused(context_.index, answer.reason);
+  simple_answer(answer.status, "text/html; charset=utf-8", error_page(answer));
+}
+
+void Exchange::finish() {
+  NodeMetrics& metrics = context_.node.metrics;
+  unsigned worker = context_.index;
+  metrics.responses[static_cast<std::size_t>(answered_ / 100) % metrics.responses.size()]->add(worker);
+  metrics.cache[static_cast<std::size_t>(outcome_)]->add(worker);
+  metrics.bytes_sent.add(worker, responder_.answered_bytes());
+  Duration took = context_.loop.clock().now() - started_;
+  if (route_) route_->metrics.duration->record(worker, took);
+  if (!context_.node.access_log) return;
+  AccessRecord record;
+  record.time = context_.loop.wall();
+  record.client = address_;
+  record.country = country_;
+  record.connection = &client_;
+  record.request = &head_;
+  if (route_) record.route = route_->label;
+  record.status = answered_;
+  record.sent = responder_.answered_bytes();
+  record.received = body_ ? body_->bytes() : 0;
+  record.duration = took;
+  record.cache = to_string(outcome_);
+  record.cache_detail = status_.detail;
+  record.origin = origin_name_;
+  record.trace = origin_name_.empty() ? nullptr : &trace_;
+  record.reason = reason_;
+  write_access_record(*context_.node.access_log, worker, record, context_.log_line);
+}
+
+net::Task<void> Exchange::answer_gallery() {
+  auto page = co_await gallery_page(context_, *route_->origins.front(), *route_);
+  if (!page) {
+    refuse(answer_for(page.error()));
+    co_return;
+  }
+  outcome_ = CacheOutcome::none;
+  status_.forward = cache::Forward::bypass;
+  scratch_.extra += "Cache-Control: no-cache\r\n";
+  simple_answer(200, "text/html; charset=utf-8", *page);
+}
+
+}  // namespace vignette::proxy

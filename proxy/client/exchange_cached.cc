@@ -1,0 +1,320 @@
+// Answering through the cache: a stored object, a fill in flight, or one that this exchange starts.
+
+#include <algorithm>
+
+#include "cache/stored_fields.h"
+#include "cache/vary.h"
+#include "http/conditional.h"
+#include "http/range.h"
+#include "proxy/client/exchange.h"
+#include "proxy/media/image_origin.h"
+#include "proxy/worker_context.h"
+
+namespace vignette::proxy {
+namespace {
+
+// Longest wait for the head of a fill, whoever runs it; then 504, or the stale object.
+constexpr Duration kHeadWait = std::chrono::seconds(60);
+// Longest wait for the next bytes: the fill has a shorter one of its own, so this never fires first.
+constexpr Duration kProgressWait = std::chrono::seconds(90);
+constexpr std::size_t kSlicesATurn = 8;
+
+}  // namespace
+
+bool Exchange::may_serve_stale() const {
+  if (!found_) return false;
+  cache::ServeDecision decision = cache::decide_serve(*found_, context_.loop.wall());
+  return decision.serve != cache::Serve::must_revalidate;
+}
+
+std::unique_ptr<FillJob> Exchange::make_job() {
+  auto job = std::make_unique<FillJob>();
+  job->snapshot = snapshot_;
+  job->policy = route_->cache_policy;
+  job->stale = found_;
+  if (image_ && image_->kind != imaging::RequestKind::original) {
+    job->own_origin = make_image_origin(*snapshot_, *route_->origins.front(), *image_, accepts_webp_);
+    job->origins = {job->own_origin.get()};
+    job->request = std::make_unique<StoredRequest>(head_.authority, "/", "", false, http::FieldList());
+    return job;
+  }
+  job->origins = route_->origins;
+  // Servers see the whole request; an object store is asked for an object, by whoever wants it.
+  if (route_->origins.front()->kind() == Origin::Kind::servers) {
+    prepare_origin_fields();
+    job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, head_.query, head_.has_query,
+                                                   head_.fields);
+  } else {
+    job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, "", false, http::FieldList());
+  }
+  return job;
+}
+
+void Exchange::launch(cache::FillWriter writer) {
+  std::unique_ptr<FillJob> job = make_job();
+  job->writer = std::move(writer);
+  start_fill(context_, std::move(job));
+}
+
+void Exchange::start_background_fill() {
+  cache::Joined joined =
+      context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(), found_.get());
+  if (joined.started()) launch(std::move(joined.writer));
+}
+
+net::Task<void> Exchange::answer_cached() {
+  if (found_ && decision_.serve == cache::Serve::stale_while_revalidate) {
+    start_background_fill();
+    outcome_ = CacheOutcome::stale;
+    status_ = {};
+    status_.hit = true;
+    status_.ttl = decision_.ttl;
+    status_.detail = "stale-while-revalidate";
+    send_object(found_);
+    co_return;
+  }
+  cache::Joined joined =
+      context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(), found_.get());
+  if (joined.hit) {
+    outcome_ = CacheOutcome::hit;
+    status_ = {};
+    status_.hit = true;
+    send_object(joined.hit);
+    co_return;
+  }
+  status_.collapsed = joined.collapsed();
+  if (joined.collapsed()) outcome_ = CacheOutcome::collapsed;
+  origin_name_ = route_->origins.front()->name();
+  auto answered = co_await follow_fill(std::move(joined));
+  if (answered) co_return;
+  // What that fill brought is not for this request: one of its own, which nobody can join.
+  cache::Fill::Start own = cache::Fill::start(context_.node.store, nullptr, key_, scratch_.key, context_.loop.now());
+  cache::Joined alone;
+  alone.fill = own.writer.fill();
+  alone.reader = std::move(own.reader);
+  alone.writer = std::move(own.writer);
+  status_.collapsed = false;
+  outcome_ = CacheOutcome::miss;
+  co_await follow_fill(std::move(alone));
+}
+
+// False: the answer of this fill is not for this request; it must be fetched by itself.
+net::Task<bool> Exchange::follow_fill(cache::Joined joined) {
+  bool started_here = joined.started();
+  FillHub::Follower follower = context_.fills.follow(joined.fill);
+  if (started_here) launch(std::move(joined.writer));
+  auto head = co_await wait_for_head(joined.reader, joined.fill, follower);
+  if (!head) {
+    answer_failed_fill(head.error());
+    co_return true;
+  }
+  if (joined.reader.state() == cache::FillState::refused) co_return false;
+  cache::ObjectRef object = joined.reader.object();
+  if (!started_here && !cache::vary_matches(*object, head_.fields)) {
+    status_.forward = cache::Forward::vary_miss;
+    co_return false;
+  }
+  bool revalidated = found_ && &object->body() == &found_->body();
+  status_.forward_status = revalidated ? 304 : object->status();
+  status_.stored = joined.fill->reason() == cache::Reason::none;
+  if (!status_.stored) status_.detail = cache::to_string(joined.fill->reason());
+  if (status_.stored) status_.ttl = cache::decide_serve(*object, context_.loop.wall()).ttl;
+  co_await deliver(joined.reader, follower);
+  co_return true;
+}
+
+void Exchange::answer_failed_fill(const Error& error) {
+  if (error.code == Code::cancelled && error.blame == Blame::client) return;
+  if (may_serve_stale()) {
+    outcome_ = CacheOutcome::stale;
+    reason_ = to_string(error.code);
+    status_.forward_status = 0;
+    status_.ttl = cache::decide_serve(*found_, context_.loop.wall()).ttl;
+    status_.detail = "stale-if-error";
+    send_object(found_);
+    return;
+  }
+  refuse(answer_for(error));
+}
+
+// Ok: there is a head, or the fill is not for this reader. Runs the second attempt when the first is slow.
+net::Task<Result<void>> Exchange::wait_for_head(cache::Reader& reader, const cache::FillRef& fill,
+                                                FillHub::Follower& follower) {
+  TimePoint deadline = started_ + kHeadWait;
+  for (;;) {
+    switch (reader.state()) {
+      case cache::FillState::waiting_head: break;
+      case cache::FillState::failed:
+        if (!reader.object()) co_return std::unexpected(fill->error());
+        co_return Result<void>{};
+      default: co_return Result<void>{};
+    }
+    TimePoint second = fill->started_at() + cache::kSecondAttemptAfter;
+    bool may_second = context_.loop.now() < second;
+    auto woken = co_await follower.progress(may_second ? std::min(second, deadline) : deadline);
+    if (woken) continue;
+    if (woken.error().code == Code::cancelled) {
+      co_return fail(Code::cancelled, Blame::client, "fill: the client left");
+    }
+    if (context_.loop.now() >= deadline) co_return fail(Code::timeout, Blame::origin, "fill: no head in time");
+    if (cache::FillWriter writer = fill->start_second(context_.loop.now(), reader)) launch(std::move(writer));
+  }
+}
+
+// Whether at least `wanted` bytes are there from the reader's position on, or all there will be.
+net::Task<Result<bool>> Exchange::wait_for_bytes(cache::Reader& reader, FillHub::Follower& follower,
+                                                 std::uint64_t wanted) {
+  for (;;) {
+    cache::FillState state = reader.state();
+    if (reader.available() >= wanted) co_return true;
+    if (state == cache::FillState::complete) co_return reader.available() > 0;
+    if (state != cache::FillState::streaming) co_return fail(Code::closed, Blame::origin, "fill: cut short");
+    auto woken = co_await follower.progress(context_.loop.now() + kProgressWait);
+    if (!woken) co_return std::unexpected(woken.error());
+  }
+}
+
+// Sends an object that may still be growing.
+net::Task<void> Exchange::deliver(cache::Reader& reader, FillHub::Follower& follower) {
+  cache::ObjectRef object = reader.object();
+  std::string first_bytes;
+  if (image_ && image_->kind == imaging::RequestKind::original) {
+    auto ready = co_await wait_for_bytes(reader, follower, imaging::kSniffBytes);
+    if (!ready) co_return answer_failed_fill(ready.error());
+    Slice first;
+    if (reader.peek(std::span(&first, 1)) > 0) first_bytes = first.view().substr(0, imaging::kSniffBytes);
+  }
+  if (!begin_object(*object, first_bytes)) co_return;
+  std::uint64_t left = answer_is_part_ ? range_.size() : std::uint64_t{0} - 1;
+  std::uint64_t skip = answer_is_part_ ? range_.first : 0;
+  while (left > 0) {
+    auto ready = co_await wait_for_bytes(reader, follower, 1);
+    if (!ready) {
+      reason_ = to_string(ready.error().code);
+      responder_.abort();
+      co_return;
+    }
+    if (!*ready) break;
+    Slice slices[kSlicesATurn];
+    std::size_t count = reader.peek(slices);
+    for (std::size_t i = 0; i < count && left > 0; ++i) {
+      std::uint64_t size = slices[i].size();
+      reader.advance(size);
+      std::uint64_t skipped = std::min(skip, size);
+      skip -= skipped;
+      std::uint64_t taken = std::min(size - skipped, left);
+      left -= taken;
+      if (taken > 0) responder_.append(slices[i].sub(skipped, taken));
+    }
+    // The last bytes of a complete object go out with the connection's own flush.
+    if (reader.at_end()) break;
+    auto sent = co_await responder_.flush();
+    if (!sent) {
+      reason_ = "client_gone";
+      responder_.abort();
+      co_return;
+    }
+  }
+  responder_.end();
+}
+
+// A complete object, without waiting.
+void Exchange::send_object(const cache::ObjectRef& object) {
+  std::string_view first;
+  if (image_ && image_->kind == imaging::RequestKind::original && !object->body_chunks().empty()) {
+    first = object->body_chunks().front().bytes.view().substr(0, imaging::kSniffBytes);
+  }
+  if (!begin_object(*object, first)) return;
+  append_part(*object);
+  responder_.end();
+}
+
+void Exchange::append_part(const cache::Object& object) {
+  if (!answer_is_part_) {
+    for (const cache::Chunk& chunk : object.body_chunks()) responder_.append(chunk.bytes);
+    return;
+  }
+  for (const cache::Chunk& chunk : object.body_chunks()) {
+    std::uint64_t end = chunk.offset + chunk.bytes.size();
+    if (end <= range_.first || chunk.offset > range_.last) continue;
+    std::uint64_t from = std::max(range_.first, chunk.offset);
+    std::uint64_t to = std::min(range_.last + 1, end);
+    responder_.append(chunk.bytes.sub(from - chunk.offset, to - from));
+  }
+}
+
+// Chooses between the whole object, a part of it and none (RFC 9110 §13.2.2, §14.2). False: answered.
+bool Exchange::select_part(const cache::Object& object, std::optional<std::uint64_t>& length, int& status) {
+  std::string& extra = scratch_.extra;
+  auto condition = http::evaluate_preconditions(
+      head_, {.etag = object.etag(), .last_modified = object.last_modified(), .exists = true});
+  if (condition == http::Precondition::precondition_failed) {
+    refuse({.status = 412, .reason = "precondition_failed", .detail = "The precondition does not hold."});
+    return false;
+  }
+  if (condition == http::Precondition::not_modified) {
+    begin(304, nullptr, object.head_wire(), {});
+    responder_.end();
+    return false;
+  }
+  if (!length) return true;
+  extra += "Accept-Ranges: bytes\r\n";
+  const http::Field* range = head_.fields.find(http::FieldId::range);
+  if (!range || head_.method != http::Method::get ||
+      !http::if_range_holds(head_.fields.value(http::FieldId::if_range), object.etag(), object.last_modified(),
+                            object.date())) {
+    return true;
+  }
+  http::RangeAnswer answer = http::parse_range(range->value, *length);
+  if (answer.kind == http::RangeAnswer::Kind::whole) return true;
+  char text[http::kContentRangeBytes];
+  bool part = answer.kind == http::RangeAnswer::Kind::part;
+  std::size_t size = part ? http::format_content_range(answer.range, *length, text)
+                          : http::format_unsatisfied_range(*length, text);
+  extra.append("Content-Range: ").append(text, size).append("\r\n");
+  if (!part) {
+    begin(416, nullptr, {}, 0);
+    responder_.end();
+    return false;
+  }
+  range_ = answer.range;
+  answer_is_part_ = true;
+  status = 206;
+  length = range_.size();
+  return true;
+}
+
+// The head of an answer from an object; `first_bytes` decide the type of an original. False: the answer is
+// complete with it.
+bool Exchange::begin_object(const cache::Object& object, std::string_view first_bytes) {
+  std::string& extra = scratch_.extra;
+  extra += "Age: ";
+  append_u64(extra, static_cast<std::uint64_t>(
+                        std::max<std::int64_t>(0, cache::current_age(object, context_.loop.wall()).count())));
+  extra += "\r\n";
+  bool original = image_ && image_->kind == imaging::RequestKind::original;
+  if (image_ && !original && !image_->transform.format) extra += "Vary: Accept\r\n";
+  if (image_) extra += "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; sandbox\r\n";
+
+  int status = object.status();
+  auto length = object.content_length();
+  if (status == 200 && !select_part(object, length, status)) return false;
+  if (!original && !needs_field_edits()) {
+    begin(status, nullptr, object.head_wire(), length);
+  } else {
+    std::string names;
+    http::FieldList fields;
+    cache::read_stored_fields(object.fields(), names, fields);
+    if (original) {
+      auto kind = imaging::sniff(first_bytes, true).value_or(imaging::SourceFormat::unsupported);
+      fields.set(http::FieldId::content_type, imaging::content_type(kind));
+    }
+    edit_fields(fields);
+    begin(status, &fields, {}, length);
+  }
+  if (responder_.wants_body()) return true;
+  responder_.end();
+  return false;
+}
+
+}  // namespace vignette::proxy

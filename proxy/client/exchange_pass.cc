@@ -1,0 +1,90 @@
+// Passing a request through to its origin, and the answer back, without the cache.
+
+#include <utility>
+
+#include "proxy/client/exchange.h"
+#include "proxy/policy/client_address.h"
+#include "proxy/policy/forwarded.h"
+#include "proxy/worker_context.h"
+
+namespace vignette::proxy {
+namespace {
+
+constexpr Duration kOriginBodyStall = std::chrono::seconds(60);
+
+}  // namespace
+
+// Once: a request that was tried through a fill first must not name its client twice.
+void Exchange::prepare_origin_fields() {
+  if (std::exchange(origin_fields_ready_, true)) return;
+  ForwardedFacts facts;
+  facts.peer = client_.peer;
+  facts.client = address_;
+  facts.trusted = in_networks(snapshot_->config->server.trusted, client_.peer);
+  facts.scheme = client_.scheme();
+  facts.authority = head_.authority;
+  facts.port = client_.local_port;
+  prepare_forwarded(head_, facts, scratch_.texts);
+  if (route_->options->geo.headers) {
+    head_.fields.set(http::FieldId::cloudfront_viewer_country, geo::view(country_));
+  }
+}
+
+OriginRequest Exchange::origin_request() {
+  prepare_origin_fields();
+  OriginRequest request;
+  request.method = head_.method;
+  request.method_name = head_.method_name;
+  request.path = origin_path_;
+  request.query = head_.query;
+  request.has_query = head_.has_query;
+  request.host = head_.authority;
+  request.fields = &head_.fields;
+  request.body = body_;
+  request.framing = head_.framing;
+  request.content_length = head_.content_length;
+  request.idempotent = http::is_idempotent(head_.method);
+  return request;
+}
+
+net::Task<void> Exchange::pass_through() {
+  OriginRequest request = origin_request();
+  origin_name_ = route_->origins.front()->name();
+  auto response = co_await fetch_with_failover(context_, route_->origins, request);
+  if (!response) {
+    const Error& error = response.error();
+    if (error.code == Code::cancelled && error.blame == Blame::client) co_return;
+    refuse(error.blame == Blame::client ? answer_for_body(error) : answer_for(error));
+    co_return;
+  }
+  co_await relay(std::move(*response));
+}
+
+net::Task<void> Exchange::relay(OriginResponse response) {
+  trace_ = response.trace;
+  status_.forward_status = response.head.status;
+  edit_fields(response.head.fields);
+  bool bodiless = !response.body;
+  auto length = response.content_length;
+  if (bodiless && !length && responder_.wants_body()) length = 0;
+  begin(response.head.status, &response.head.fields, {}, length);
+  while (!bodiless && responder_.wants_body()) {
+    auto piece = co_await response.body->next(context_.loop.now() + kOriginBodyStall);
+    if (!piece) {
+      reason_ = to_string(piece.error().code);
+      responder_.abort();
+      co_return;
+    }
+    responder_.append(std::move(piece->bytes));
+    if (piece->last) break;
+    auto sent = co_await responder_.flush();
+    if (!sent) {
+      reason_ = "client_gone";
+      responder_.abort();
+      co_return;
+    }
+  }
+  responder_.end();
+}
+
+}  // namespace vignette::proxy

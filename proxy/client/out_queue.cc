@@ -1,0 +1,110 @@
+#include "proxy/client/out_queue.h"
+
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "net/worker.h"
+
+namespace vignette::proxy {
+
+char* OutQueue::reserve_text(std::size_t size) {
+  if (!text_ || text_->capacity() - text_used_ < size) {
+    text_ = BlockRef::allocate(std::max(kTextBlock - sizeof(Block), size));
+    text_used_ = 0;
+  }
+  return text_->data() + text_used_;
+}
+
+void OutQueue::commit_text(std::size_t used) {
+  if (used == 0) return;
+  // Neighbouring texts are one piece: a pipelined burst of small answers stays short in iovecs.
+  if (first_ < pieces_.size()) {
+    Slice& last = pieces_.back();
+    if (last.block().get() == text_.get() && last.data() + last.size() == text_->data() + text_used_) {
+      last = Slice(last.block(), text_used_ - last.size(), last.size() + used);
+      text_used_ += used;
+      bytes_ += used;
+      return;
+    }
+  }
+  pieces_.emplace_back(text_, text_used_, used);
+  text_used_ += used;
+  bytes_ += used;
+}
+
+void OutQueue::text(std::string_view bytes) {
+  if (bytes.empty()) return;
+  std::memcpy(reserve_text(bytes.size()), bytes.data(), bytes.size());
+  commit_text(bytes.size());
+}
+
+void OutQueue::slice(Slice bytes) {
+  if (bytes.empty()) return;
+  bytes_ += bytes.size();
+  // A stored head and the body behind it lie in one block: one piece, one iovec.
+  if (first_ < pieces_.size() && bytes.block().get() != text_.get()) {
+    Slice& last = pieces_.back();
+    if (last.block().get() == bytes.block().get() && last.data() + last.size() == bytes.data()) {
+      last = last.sub(0, last.size() + bytes.size());
+      return;
+    }
+  }
+  pieces_.push_back(std::move(bytes));
+}
+
+void OutQueue::clear() {
+  pieces_.clear();
+  first_ = 0;
+  bytes_ = 0;
+  rewind_text();
+}
+
+void OutQueue::rewind_text() {
+  if (text_ && text_.unique()) text_used_ = 0;
+}
+
+std::size_t OutQueue::gather(std::span<iovec> out) const {
+  std::size_t count = std::min(out.size(), pieces_.size() - first_);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Slice& piece = pieces_[first_ + i];
+    out[i] = {const_cast<char*>(piece.data()), piece.size()};
+  }
+  return count;
+}
+
+void OutQueue::consume(std::size_t sent) {
+  DCHECK(sent <= bytes_);
+  bytes_ -= sent;
+  while (sent > 0) {
+    Slice& piece = pieces_[first_];
+    if (sent < piece.size()) {
+      piece = piece.sub(sent, piece.size() - sent);
+      return;
+    }
+    sent -= piece.size();
+    piece = Slice();
+    ++first_;
+  }
+  if (first_ == pieces_.size()) {
+    pieces_.clear();
+    first_ = 0;
+    rewind_text();
+  }
+}
+
+net::Task<Result<void>> OutQueue::flush(net::Stream& stream, Duration stall) {
+  net::Worker& worker = co_await net::this_worker();
+  while (bytes_ > 0) {
+    iovec vectors[kPiecesAWrite];
+    std::size_t count = gather(vectors);
+    auto sent = co_await stream.write_some(std::span(vectors, count), worker.now() + stall);
+    if (!sent) co_return std::unexpected(sent.error());
+    consume(*sent);
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace vignette::proxy

@@ -1,0 +1,48 @@
+// What a connection still has to send, as pieces in order: small texts are gathered in a block of our own,
+// larger bytes are kept by reference. One writev takes many answers.
+//
+// Loop-thread only. Bytes are valid from append to the write that takes them.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "net/stream.h"
+#include "net/task.h"
+
+namespace vignette::proxy {
+
+class OutQueue {
+ public:
+  // Copies. For heads, chunk framing and other short texts.
+  void text(std::string_view bytes);
+  // A writable tail of at least `size` bytes in the text block; commit() says how many were used.
+  char* reserve_text(std::size_t size);
+  void commit_text(std::size_t used);
+  // References.
+  void slice(Slice bytes);
+
+  std::size_t bytes() const { return bytes_; }
+  bool empty() const { return bytes_ == 0; }
+  void clear();
+
+  // Sends everything. Each stretch without progress may last `stall`; the error is the stream's.
+  net::Task<Result<void>> flush(net::Stream& stream, Duration stall);
+
+ private:
+  static constexpr std::size_t kTextBlock = 4096;
+  static constexpr std::size_t kPiecesAWrite = 64;
+
+  std::size_t gather(std::span<iovec> out) const;
+  void consume(std::size_t sent);
+  void rewind_text();
+
+  std::vector<Slice> pieces_;
+  std::size_t first_ = 0;        // of pieces_, not yet sent
+  std::size_t bytes_ = 0;
+  BlockRef text_;
+  std::size_t text_used_ = 0;
+};
+
+}  // namespace vignette::proxy

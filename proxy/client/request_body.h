@@ -1,0 +1,16 @@
+// The body of a client's request, with the limit that only its route knows.
+#pragma once
+
+#include "proxy/origin/origin.h"
+
+namespace vignette::proxy {
+
+class RequestBody : public BodySource {
+ public:
+  // Past it next() fails with Code::limit. To be set before the first next().
+  virtual void set_max_bytes(std::uint64_t bytes) = 0;
+  // Body bytes taken so far.
+  virtual std::uint64_t bytes() const = 0;
+};
+
+}  // namespace vignette::proxy

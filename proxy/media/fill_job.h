@@ -1,0 +1,37 @@
+// Running a fill: fetch from the route's origins, decide at the head whether to store, feed whoever reads.
+// A fill is a strand of its own; no client's leaving ends it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cache/fill.h"
+#include "cache/policy.h"
+#include "proxy/media/stored_request.h"
+#include "proxy/origin/origin.h"
+
+namespace vignette::proxy {
+
+struct Snapshot;
+struct WorkerContext;
+
+// Everything a fill needs, owned by it.
+struct FillJob {
+  std::shared_ptr<const Snapshot> snapshot;     // keeps origins alive
+  std::vector<Origin*> origins;                 // primary, then failover
+  std::unique_ptr<Origin> own_origin;           // of this fill alone (imaging); then the only one in `origins`
+  std::unique_ptr<StoredRequest> request;
+  cache::CachePolicy policy;
+  cache::ObjectRef stale;                       // what is being revalidated; null: nothing
+  cache::FillWriter writer;
+};
+
+// Starts the strand. Loop-thread only.
+void start_fill(WorkerContext& context, std::unique_ptr<FillJob> job);
+
+// Asks the origins in order until one gives a usable answer: the next one is asked after an error that may be
+// somebody else's luck, never after an answer. The last error otherwise.
+net::Task<Result<OriginResponse>> fetch_with_failover(WorkerContext& context, const std::vector<Origin*>& origins,
+                                                      const OriginRequest& request);
+
+}  // namespace vignette::proxy

@@ -1,0 +1,33 @@
+// A request that outlives the exchange which made it: the copy a fill works on.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "http/message.h"
+#include "proxy/origin/origin.h"
+
+namespace vignette::proxy {
+
+// Immutable after construction; not copyable, since views point into its own text.
+class StoredRequest {
+ public:
+  // Always a GET without a body, and without what would make the answer partial or conditional: Range,
+  // If-* and Expect. `fields` are the end-to-end fields for the origin.
+  StoredRequest(std::string_view host, std::string_view path, std::string_view query, bool has_query,
+                const http::FieldList& fields);
+  StoredRequest(const StoredRequest&) = delete;
+  StoredRequest& operator=(const StoredRequest&) = delete;
+
+  const http::RequestHead& head() const { return head_; }
+  // A request over this text with the given end-to-end fields, which the caller keeps.
+  OriginRequest request(const http::FieldList& fields) const;
+
+ private:
+  std::string_view keep(std::string_view bytes);
+
+  std::string text_;
+  http::RequestHead head_;
+};
+
+}  // namespace vignette::proxy

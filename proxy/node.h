@@ -1,0 +1,36 @@
+// What all threads of the node share. Built by main before any worker starts and destroyed after the last
+// has ended; its parts are thread-safe, each in the way its header says.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "base/bounded_pool.h"
+#include "base/clock.h"
+#include "base/line_sink.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "cache/fill_table.h"
+#include "cache/memory_store.h"
+#include "proxy/node_metrics.h"
+
+namespace vignette::proxy {
+
+class ImagingService;
+class ServerRegistry;
+
+struct Node {
+  const Clock& clock;
+  Logger& log;
+  NodeMetrics& metrics;
+  cache::Store& store;
+  cache::FillTable& fills;
+  TaskPool& file_pool;           // directory reads
+  ServerRegistry& servers;       // health and names of origin servers; survives reloads
+  ImagingService* imaging;       // null when no route serves images
+  LineSink* access_log;          // null: off
+  std::atomic<bool> draining{false};
+};
+
+}  // namespace vignette::proxy

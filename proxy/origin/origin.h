@@ -1,0 +1,93 @@
+// What an exchange or a fill fetches from: app servers, an object store or a directory.
+//
+// A fetch is one request and the head of its answer; the body is pulled piece by piece afterwards, so an
+// origin never runs ahead of whoever reads it. Loop-thread only: each call runs on the caller's worker.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "http/message.h"
+#include "net/task.h"
+
+namespace vignette::proxy {
+
+struct WorkerContext;
+
+// One piece of a body. `last` may come with bytes or alone (empty).
+struct Piece {
+  Slice bytes;
+  bool last = false;
+};
+
+// A body that is pulled. After an error or the last piece it must not be called again. Dropping a source
+// before its last piece abandons the body: the connection behind it is closed, not pooled.
+class BodySource {
+ public:
+  virtual ~BodySource() = default;
+  // The next piece, never empty unless last. `deadline` bounds this wait, not the whole body.
+  // Errors: closed/reset/timeout with the blame of whoever sends; malformed framing.
+  virtual net::Task<Result<Piece>> next(TimePoint deadline) = 0;
+};
+
+// A request as an origin sees it. All views are the caller's and live until fetch() has returned its
+// head; `body` lives until then too and is pulled at most once.
+struct OriginRequest {
+  http::Method method = http::Method::get;
+  std::string_view method_name = "GET";
+  std::string_view path;             // normalised and percent-encoded, begins with '/', prefix already stripped
+  std::string_view query;            // without '?'
+  bool has_query = false;
+  std::string_view host;             // what the client asked for, host[:port], lower case
+  const http::FieldList* fields = nullptr;  // end-to-end fields only; no Host, no framing
+  BodySource* body = nullptr;        // null: no body
+  http::Framing framing = http::Framing::none;  // of `body`: length or chunked
+  std::uint64_t content_length = 0;  // when framing is length
+  bool idempotent = true;            // may be repeated after a failure (RFC 9110 §9.2.2)
+};
+
+// What the access log and metrics say about a fetch.
+struct OriginTrace {
+  std::string_view server;           // address label; static for the snapshot's life
+  std::uint8_t attempts = 0;
+  bool connection_reused = false;
+  Duration connect{};                // of the last attempt; 0 when reused
+  Duration first_byte{};             // from the start of fetch to the final response head
+};
+
+struct OriginResponse {
+  http::ResponseHead head;           // views into head_bytes; hop-by-hop fields already removed
+  BlockRef head_bytes;
+  std::unique_ptr<BodySource> body;  // null: no body (HEAD, 204, 304, length 0)
+  std::optional<std::uint64_t> content_length;  // of the body when known
+  OriginTrace trace;
+};
+
+// Immutable after construction; one object per origin and snapshot. Its run-time state (health, idle
+// connections) lives elsewhere and survives a reload.
+class Origin {
+ public:
+  enum class Kind : std::uint8_t { servers, s3, directory, images };
+
+  Origin(std::string name, Kind kind) : name_(std::move(name)), kind_(kind) {}
+  virtual ~Origin() = default;
+  const std::string& name() const { return name_; }
+  Kind kind() const { return kind_; }
+
+  // The final response head (1xx are consumed). Any status is a success; an Error means that no usable
+  // answer came: refused, reset, timeout (by the origin's own time-outs), tls, malformed, unavailable (no
+  // server is up), exhausted. Retries on other servers happen inside; failover to other origins does not.
+  virtual net::Task<Result<OriginResponse>> fetch(WorkerContext& context, const OriginRequest& request) = 0;
+
+ private:
+  std::string name_;
+  Kind kind_;
+};
+
+}  // namespace vignette::proxy

@@ -1,0 +1,32 @@
+// Fields that tell an origin who asks and through whom: X-Forwarded-*, X-Real-IP, Via, CDN-Loop. What a
+// client claims in them counts only when it is a trusted hop; otherwise it is overwritten.
+#pragma once
+
+#include <string_view>
+
+#include "base/arena.h"
+#include "conf/address.h"
+#include "http/message.h"
+
+namespace vignette::proxy {
+
+// Our name in Via, CDN-Loop and Cache-Status.
+inline constexpr std::string_view kNodeName = "vignette";
+
+struct ForwardedFacts {
+  conf::IpBytes peer{};
+  conf::IpBytes client{};
+  bool trusted = false;           // the peer is one of `trusted`
+  std::string_view scheme;        // of the client's connection
+  std::string_view authority;     // host[:port] as asked for
+  std::uint16_t port = 0;         // local port of the connection
+};
+
+// Makes `head.fields` what an origin gets: hop-by-hop fields go, the forwarding ones are set. Values live in
+// `texts`; when it is full a field is left out, never cut.
+void prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Arena& texts);
+
+// Whether the request has been here already (RFC 8586).
+bool is_loop(const http::FieldList& fields);
+
+}  // namespace vignette::proxy

@@ -1,0 +1,26 @@
+// One [[site.route]], compiled. Immutable after construction; lives as long as its snapshot.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache/policy.h"
+#include "conf/config.h"
+#include "geo/country.h"
+#include "proxy/node_metrics.h"
+#include "proxy/origin/origin.h"
+
+namespace vignette::proxy {
+
+struct Route {
+  const conf::Route* options = nullptr;  // in the snapshot's configuration
+  std::string label;                     // "img.example.com/i/*": metrics, log, explain
+  std::vector<Origin*> origins;          // primary, then failover; owned by the snapshot
+  cache::CachePolicy cache_policy;
+  geo::Rules geo;
+  bool uses_geo = false;
+  RouteMetrics metrics;
+};
+
+}  // namespace vignette::proxy

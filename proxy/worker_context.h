@@ -1,0 +1,38 @@
+// One worker's share of the node: everything a request needs that is not locked. Loop-thread only.
+#pragma once
+
+#include <memory>
+
+#include "base/free_list.h"
+#include "http/date.h"
+#include "net/worker.h"
+#include "proxy/media/fill_hub.h"
+#include "proxy/client/h1_work.h"
+#include "proxy/node.h"
+#include "proxy/origin/origin_pools.h"
+#include "proxy/route/snapshot.h"
+
+namespace vignette::proxy {
+
+struct WorkerContext {
+  WorkerContext(Node& shared, net::Worker& worker, unsigned number, std::shared_ptr<const Snapshot> first);
+  ~WorkerContext();
+
+  // "Sun, 06 Nov 1994 08:49:37 GMT" for the loop's wall clock; made once a second.
+  std::string_view http_date();  // valid until the next call
+
+  Node& node;
+  net::Worker& loop;
+  const unsigned index;
+  std::shared_ptr<const Snapshot> snapshot;
+  FillHub fills;
+  OriginPools pools;
+  FreeList<H1Work> h1_work{64};
+  std::string log_line;  // scratch of the access log
+
+ private:
+  WallTime date_second_{};
+  char date_[29];
+};
+
+}  // namespace vignette::proxy
