@@ -66,7 +66,9 @@ class Body {
   std::size_t room_in_tail() const;
   std::size_t next_chunk_bytes(std::size_t wanted) const;
   void open_tail(std::size_t wanted);
-  void publish(Slice bytes, bool extends_last);
+  void publish(Slice bytes, bool may_extend);
+  void trim_tail();
+  std::size_t chunks_footprint() const;
 
   std::atomic<std::uint32_t> references_{1};
   std::atomic<State> state_{State::filling};

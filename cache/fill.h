@@ -12,6 +12,11 @@
 // the first has had no head for kSecondAttemptAfter; the first that has a head wins, the other's set_head()
 // says `lost`, and the fill fails only when no attempt is left.
 //
+// A response that is stored but not fresh when it arrives (no-cache, max-age=0) is not for others either:
+// they see `refused` and validate it themselves. One with Vary moves to the key of its variant; a reader that
+// joined under the primary key asks vary_matches() (vary.h) before it sends the object, and looks up again
+// if the answer is no.
+//
 // A fill that may not be stored, or whose body passes the store's limit, is paced: it takes no new readers,
 // its slot is given up, chunks before the slowest reader are dropped, and the writer gets room() only as
 // that reader moves on. When the last reader of a paced fill leaves, the writer is told (abandoned()). A
@@ -75,6 +80,7 @@ class Subscription {
 
  private:
   friend class Fill;
+  friend class FillWriter;
   explicit Subscription(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };
@@ -107,12 +113,14 @@ class Reader {
  private:
   friend class Fill;
   Reader(FillRef fill, std::shared_ptr<Place> place) : fill_(std::move(fill)), place_(std::move(place)) {}
+  const ObjectRef& followed() const;
   FillRef fill_;
   std::shared_ptr<Place> place_;
+  mutable ObjectRef object_;  // once known
 };
 
 enum class HeadVerdict : std::uint8_t {
-  storing,  // goes into the store; readers may come and go
+  storing,  // goes into the store; readers may come and go (but see `refused`)
   passing,  // paced, for the starter alone
   lost,     // the other attempt answered first: drop this one
 };
@@ -197,54 +205,68 @@ class Fill : public std::enable_shared_from_this<Fill> {
   friend class FillWriter;
   friend class Reader;
   friend class FillTable;
+  static constexpr int kNobody = -1;
+  static constexpr int kJoined = -2;
+  using Lock = std::unique_lock<std::mutex>;
   struct Attempt {
     bool running = false;
     std::shared_ptr<Subscription::State> owner;
   };
-  using Lock = std::unique_lock<std::mutex>;
 
+  // With mutex_ held.
   Reader add_reader(int attempt);
   FillWriter add_attempt();
+  bool claim(int attempt);
+  std::optional<std::uint64_t> slowest() const;
+  std::size_t room_locked() const;
+  void keep_window();
+  void wake_readers();
+  void wake_owner(int attempt);
+  void wake_losers();
+
+  // The winning attempt, without mutex_.
   HeadVerdict set_head(int attempt, const ObjectHead& head, Reason not_stored);
   HeadVerdict complete_with(int attempt, ObjectRef object, const Object* old);
   Result<void> append(int attempt, Slice bytes);
   Result<ObjectRef> commit(int attempt);
   void fail(int attempt, Error error);
-  std::size_t room(int attempt) const;
+  Reason find_room(const ObjectHead& head, Reason not_stored);
+  ObjectRef make_object(const ObjectHead& head, Reason reason);
+  void move_to_variant(const ObjectHead& head, const Key& key, std::string_view key_string);
+  bool may_keep(std::size_t more);
+  void start_pacing(Reason reason);
+  ObjectRef store_object();
+  void publish_end(FillState state, ObjectRef object);
+  void leave_table(bool remember_pass);
+
+  std::size_t room(int attempt);
   bool abandoned(int attempt) const;
+  bool lost(int attempt) const;
   bool cut_slowest();
   void reader_moved();
   void reader_left(const std::shared_ptr<Reader::Place>& place);
-
-  bool make_room(std::size_t bytes);
-  void start_pacing(Reason reason);
-  void keep_window();
-  void settle(FillState state);
-  void wake_readers();
-  void wake_losers();
-  void leave_table();
-  std::optional<std::uint64_t> slowest() const;
 
   Store& store_;
   FillTable* table_;
   const Key key_;
   const std::string key_string_;
   const TimePoint started_at_;
+  Key slot_key_;  // where the table has it; the winner's
 
   std::atomic<FillState> state_{FillState::waiting_head};
   std::atomic<bool> paced_{false};
-  mutable std::mutex mutex_;  // guards all below
+  std::atomic<int> private_to_{kNobody};  // the attempt whose reader alone may read
+  mutable std::mutex mutex_;              // guards all below
   ObjectRef object_;
   Error error_;
   Reason reason_ = Reason::none;
-  int winner_ = -1;
+  int winner_ = kNobody;
   Attempt attempts_[kMaxAttempts];
   int attempts_started_ = 0;
-  bool private_ = false;  // only the winner's reader may read
+  bool owner_waits_ = false;
   std::vector<std::shared_ptr<Reader::Place>> readers_;
   std::vector<std::shared_ptr<Subscription::State>> subscribers_;
-  Reservation reservation_;
-  std::uint64_t dropped_before_ = 0;
+  Reservation reservation_;  // the winner's until paced, then under the mutex
 };
 
 }  // namespace vignette::cache

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 
@@ -41,7 +42,7 @@ struct FillStats {
 class FillTable {
  public:
   // The store must outlive the table, the table its fills' writers.
-  explicit FillTable(Store& store) : store_(store) {}
+  FillTable(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
   FillTable(const FillTable&) = delete;
   FillTable& operator=(const FillTable&) = delete;
 
@@ -59,19 +60,28 @@ class FillTable {
     Key key;
     TimePoint until{};
   };
+  struct Slot {
+    FillRef fill;
+    std::string key_string;
+  };
   struct alignas(64) Shard {
-    std::mutex mutex;
-    std::unordered_map<Key, FillRef, KeyHash> fills;
+    mutable std::mutex mutex;
+    std::unordered_map<Key, Slot, KeyHash> slots;
     std::array<Pass, kPassSlots> passes;
   };
 
   Shard& shard_of(const Key& key) { return shards_[(key.hi >> 32) % kShards]; }
-  Joined start_in(Shard& shard, const Key& key, std::string_view key_string, TimePoint now);
-  // From the fill, when it ends or is paced; `pass_until` remembers the key as not storable.
-  void remove(const Fill& fill, TimePoint pass_until);
-  void count_second() { seconds_.fetch_add(1, std::memory_order_relaxed); }
+  static Pass& pass_of(Shard& shard, const Key& key) { return shard.passes[key.hi % kPassSlots]; }
+  bool join(Fill& fill, TimePoint now, Joined& joined);
+  Joined start(Shard& shard, const Key& key, std::string_view key_string, TimePoint now);
+
+  // From fills, without their mutex.
+  void remove(const Fill& fill, const Key& slot_key);
+  void remember_pass(const Key& key);
+  bool add(const FillRef& fill, const Key& key, std::string_view key_string);  // false: taken
 
   Store& store_;
+  const Clock& clock_;
   std::array<Shard, kShards> shards_;
   std::atomic<std::uint64_t> started_{0}, seconds_{0}, joined_{0}, passed_{0};
 };

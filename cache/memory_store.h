@@ -34,6 +34,7 @@ class MemoryStore final : public Store {
   MemoryStore& operator=(const MemoryStore&) = delete;
 
   Lookup try_lookup(const Key& key, std::string_view key_string) override;
+  ObjectRef peek(const Key& key, std::string_view key_string) const override;
   void lookup(const Key& key, std::string_view key_string, Executor& executor,
               std::move_only_function<void(Lookup)> completion) override;
   Insertion insert(ObjectRef object) override;

@@ -112,8 +112,12 @@ class Object {
   // Bytes as the allocator accounts them: this, the block, the body.
   std::size_t footprint() const;
   // The store's bytes that this object stands for, given back when it dies. Set at most once, by whoever
-  // inserts it. False: it has one already.
-  bool adopt(Reservation reservation);
+  // inserts it. False: it has one already, and `reservation` is untouched.
+  bool adopt(Reservation&& reservation);
+  // How many bytes of `budget` it holds already.
+  std::size_t reserved_in(const Budget* budget) const;
+  // Fresh when it arrived and usable without validation: may answer requests that waited for it.
+  bool is_shareable() const { return !flags_.no_cache && freshness_lifetime_ > corrected_initial_age_; }
 
  private:
   friend class Ref<Object>;
@@ -121,6 +125,7 @@ class Object {
   ~Object() = default;
   void destroy() { delete this; }
   ObjectHead head() const;
+  ObjectRef rebuilt(const ObjectHead& head) const;
 
   std::atomic<std::uint32_t> references_{1};
   std::uint16_t status_;

@@ -45,6 +45,12 @@ class Reservation {
     bytes_ = bytes;
     return true;
   }
+  // Parts with `bytes` of them, and takes another's of the same budget.
+  Reservation split(std::size_t bytes) {
+    bytes_ -= bytes;
+    return Reservation(budget_, bytes);
+  }
+  void absorb(Reservation other) { bytes_ += std::exchange(other.bytes_, 0); }
   // Makes it hold exactly `bytes`, refused or not.
   void set_to(std::size_t bytes) {
     if (budget_ && bytes > bytes_) budget_->charge(bytes - bytes_);

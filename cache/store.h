@@ -44,6 +44,8 @@ class Store {
 
   // Never waits, does no I/O. must_wait: only lookup() can tell.
   virtual Lookup try_lookup(const Key& key, std::string_view key_string) = 0;
+  // The same without counting or ranking; null for a miss and for what would have to wait.
+  virtual ObjectRef peek(const Key& key, std::string_view key_string) const = 0;
   // Posts the answer (hit or miss) to `executor`, exactly once, unless that has stopped. `key_string` is
   // copied where needed.
   virtual void lookup(const Key& key, std::string_view key_string, Executor& executor,

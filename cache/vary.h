@@ -32,6 +32,9 @@ bool append_vary_values(std::string_view list, const http::FieldList& request, s
 // Whether a stored response was selected by the same values as this request has. True without Vary.
 bool vary_matches(const Object& object, const http::FieldList& request);
 
+// Whether a key string already tells requests apart by these values.
+bool key_selects(std::string_view key_string, std::string_view values);
+
 // The marker for a primary key.
 ObjectRef make_vary_marker(const Key& key, std::string_view key_string, std::string_view list);
 

@@ -1,0 +1,359 @@
+// Locks: the table's shard comes before a fill's mutex, that before a body's; the store is called with
+// neither of a fill held. What only the winning attempt changes (slot_key_, reservation_ until the fill is
+// paced) needs no lock: an attempt has one user.
+#include "cache/fill.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/check.h"
+#include "cache/fill_places.h"
+#include "cache/fill_table.h"
+#include "cache/vary.h"
+
+namespace vignette::cache {
+
+Fill::Fill(Store& store, FillTable* table, const Key& key, std::string_view key_string, TimePoint now)
+    : store_(store), table_(table), key_(key), key_string_(key_string), started_at_(now), slot_key_(key) {}
+
+Fill::Start Fill::start(Store& store, FillTable* table, const Key& key, std::string_view key_string,
+                        TimePoint now) {
+  auto fill = std::make_shared<Fill>(store, table, key, key_string, now);
+  const Lock lock(fill->mutex_);
+  Reader reader = fill->add_reader(0);
+  return {fill->add_attempt(), std::move(reader)};
+}
+
+Reader Fill::add_reader(int attempt) {
+  readers_.push_back(std::make_shared<Reader::Place>(attempt));
+  return Reader(shared_from_this(), readers_.back());
+}
+
+FillWriter Fill::add_attempt() {
+  const int attempt = attempts_started_++;
+  attempts_[attempt].running = true;
+  return FillWriter(shared_from_this(), attempt);
+}
+
+FillState Fill::state() const { return state_.load(std::memory_order_acquire); }
+bool Fill::paced() const { return paced_.load(); }
+
+ObjectRef Fill::object() const {
+  const Lock lock(mutex_);
+  return object_;
+}
+
+Error Fill::error() const {
+  const Lock lock(mutex_);
+  return error_;
+}
+
+Reason Fill::reason() const {
+  const Lock lock(mutex_);
+  return reason_;
+}
+
+Reader Fill::attach() {
+  const Lock lock(mutex_);
+  if (paced() || private_to_.load() != kNobody || state() == FillState::failed) return {};
+  return add_reader(kJoined);
+}
+
+FillWriter Fill::start_second(TimePoint now, Reader& reader) {
+  const Lock lock(mutex_);
+  if (winner_ != kNobody || state() != FillState::waiting_head || attempts_started_ >= kMaxAttempts ||
+      now < started_at_ + kSecondAttemptAfter) {
+    return {};
+  }
+  if (reader.place_) reader.place_->attempt = attempts_started_;
+  return add_attempt();
+}
+
+Subscription Fill::subscribe(Executor& executor, std::move_only_function<void()> callback) {
+  auto state = std::make_shared<Subscription::State>(executor, std::move(callback));
+  const Lock lock(mutex_);
+  std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber->ended.load(); });
+  subscribers_.push_back(state);
+  return Subscription(std::move(state));
+}
+
+void Fill::wake_readers() {
+  std::erase_if(subscribers_, [](const auto& subscriber) { return !Subscription::State::wake(subscriber); });
+}
+
+void Fill::wake_owner(int attempt) {
+  if (attempt == kNobody) return;
+  owner_waits_ = false;
+  if (auto& owner = attempts_[attempt].owner) Subscription::State::wake(owner);
+}
+
+void Fill::wake_losers() {
+  for (int attempt = 0; attempt < attempts_started_; ++attempt) {
+    if (attempt != winner_) wake_owner(attempt);
+  }
+}
+
+bool Fill::claim(int attempt) {
+  if (winner_ != kNobody || !attempts_[attempt].running) return false;
+  winner_ = attempt;
+  return true;
+}
+
+// Whether the body may be kept. The reservation begins with what is known to come.
+Reason Fill::find_room(const ObjectHead& head, Reason not_stored) {
+  if (not_stored == Reason::none && head.content_length.value_or(0) > store_.max_object_bytes()) {
+    not_stored = Reason::too_large;
+  }
+  if (not_stored == Reason::none) {
+    reservation_ = store_.reserve(sizeof(Object) + sizeof(Body) + head.fields.size() +
+                                  static_cast<std::size_t>(head.content_length.value_or(0)));
+    if (!reservation_) not_stored = Reason::no_room;
+  }
+  if (not_stored != Reason::none) reservation_ = store_.reserve(0);
+  return not_stored;
+}
+
+// Vary: the response belongs under the key of its variant. The fill moves there before the marker says so,
+// so that who follows the marker finds it.
+ObjectRef Fill::make_object(const ObjectHead& head, Reason reason) {
+  if (reason != Reason::none || head.vary.empty() || key_selects(key_string_, head.vary_values)) {
+    return Object::growing(head, key_, key_string_);
+  }
+  std::string variant = key_string_;
+  const Key key = extend_key(head.vary_values, variant);
+  move_to_variant(head, key, variant);
+  return Object::growing(head, key, variant);
+}
+
+void Fill::move_to_variant(const ObjectHead& head, const Key& key, std::string_view key_string) {
+  const Key from = std::exchange(slot_key_, key);
+  if (table_) table_->add(shared_from_this(), key, key_string);
+  store_.insert(make_vary_marker(key_, key_string_, head.vary));
+  if (table_) table_->remove(*this, from);
+}
+
+HeadVerdict Fill::set_head(int attempt, const ObjectHead& head, Reason not_stored) {
+  {
+    const Lock lock(mutex_);
+    if (!claim(attempt)) return HeadVerdict::lost;
+  }
+  const Reason reason = find_room(head, not_stored);
+  ObjectRef object = make_object(head, reason);
+  const bool is_private = reason != Reason::none || !object->is_shareable();
+  {
+    const Lock lock(mutex_);
+    object_ = std::move(object);
+    reason_ = reason;
+    if (is_private) private_to_ = attempt;
+    if (reason != Reason::none) paced_ = true;
+    state_.store(FillState::streaming, std::memory_order_release);
+    wake_readers();
+    wake_losers();
+  }
+  if (is_private) leave_table(true);
+  return reason == Reason::none ? HeadVerdict::storing : HeadVerdict::passing;
+}
+
+HeadVerdict Fill::complete_with(int attempt, ObjectRef object, const Object* old) {
+  VCHECK(object->body().state() == Body::State::complete);
+  {
+    const Lock lock(mutex_);
+    if (!claim(attempt)) return HeadVerdict::lost;
+  }
+  if (old) {
+    store_.replace_head(*old, object);
+  } else {
+    store_.insert(object);
+  }
+  const bool is_private = !object->is_shareable();
+  if (is_private) private_to_ = attempt;
+  leave_table(is_private);
+  publish_end(FillState::complete, std::move(object));
+  return HeadVerdict::storing;
+}
+
+bool Fill::may_keep(std::size_t more) {
+  const Body& body = object_->body();
+  if (body.length() + more > store_.max_object_bytes()) {
+    start_pacing(Reason::too_large);
+  } else if (!reservation_.grow_to(object_->footprint() - body.footprint() + body.footprint_after(more))) {
+    start_pacing(Reason::no_room);
+  }
+  return !paced();
+}
+
+void Fill::start_pacing(Reason reason) {
+  {
+    const Lock lock(mutex_);
+    reason_ = reason;
+    paced_ = true;
+    keep_window();
+  }
+  leave_table(true);
+}
+
+Result<void> Fill::append(int attempt, Slice bytes) {
+  VCHECK(attempt == winner_ && state() == FillState::streaming);
+  Body& body = object_->body();
+  if (object_->content_length().value_or(std::numeric_limits<std::uint64_t>::max()) - body.length() <
+      bytes.size()) {
+    const Error error{.code = Code::limit, .blame = Blame::origin, .where = "body past Content-Length"};
+    fail(attempt, error);
+    return std::unexpected(error);
+  }
+  if (bytes.empty()) return {};
+  if (!paced() && may_keep(bytes.size())) {
+    body.append_copy(bytes.view());
+    const Lock lock(mutex_);
+    wake_readers();
+    return {};
+  }
+  const Lock lock(mutex_);
+  body.append_slice(std::move(bytes));
+  keep_window();
+  wake_readers();
+  return {};
+}
+
+// The object as it stays: one block when it is small, and counted by what it really takes.
+ObjectRef Fill::store_object() {
+  ObjectRef object = object_;
+  if (paced()) return object;
+  const bool is_scattered = object->inline_body_bytes() != object->body().length();
+  if (is_scattered && object->body().length() <= Object::kInlineBody) object = object->compacted();
+  reservation_.set_to(object->footprint());
+  object->adopt(std::move(reservation_));
+  reservation_ = Reservation();
+  const Insertion insertion = store_.insert(object);
+  if (insertion == Insertion::too_large || insertion == Insertion::no_room) {
+    const Lock lock(mutex_);
+    reason_ = insertion == Insertion::too_large ? Reason::too_large : Reason::no_room;
+  }
+  return object;
+}
+
+Result<ObjectRef> Fill::commit(int attempt) {
+  VCHECK(attempt == winner_ && state() == FillState::streaming);
+  Body& body = object_->body();
+  if (object_->content_length().value_or(body.length()) != body.length()) {
+    const Error error{.code = Code::closed, .blame = Blame::origin, .where = "body ended early"};
+    fail(attempt, error);
+    return std::unexpected(error);
+  }
+  {
+    const Lock lock(mutex_);
+    body.complete();
+  }
+  ObjectRef object = store_object();
+  leave_table(false);
+  publish_end(FillState::complete, object);
+  return object;
+}
+
+void Fill::publish_end(FillState state, ObjectRef object) {
+  const Lock lock(mutex_);
+  attempts_[winner_].running = false;
+  object_ = std::move(object);
+  state_.store(state, std::memory_order_release);
+  wake_readers();
+  wake_losers();
+}
+
+void Fill::fail(int attempt, Error error) {
+  {
+    const Lock lock(mutex_);
+    if (!std::exchange(attempts_[attempt].running, false)) return;
+    const bool other_runs = std::ranges::any_of(attempts_, &Attempt::running);
+    if (winner_ == kNobody ? other_runs : winner_ != attempt) return;
+    error_ = error;
+    if (object_) object_->body().fail();
+    state_.store(FillState::failed, std::memory_order_release);
+    wake_readers();
+  }
+  leave_table(false);
+}
+
+void Fill::leave_table(bool remember_pass) {
+  if (!table_) return;
+  table_->remove(*this, slot_key_);
+  if (remember_pass) table_->remember_pass(key_);
+}
+
+std::optional<std::uint64_t> Fill::slowest() const {
+  std::optional<std::uint64_t> least;
+  const int only = private_to_.load();
+  for (const auto& place : readers_) {
+    if (place->is_cut || (only != kNobody && place->attempt != only)) continue;
+    least = std::min(least.value_or(std::numeric_limits<std::uint64_t>::max()), place->position.load());
+  }
+  return least;
+}
+
+std::size_t Fill::room_locked() const {
+  const std::optional<std::uint64_t> behind = slowest();
+  if (!behind || !object_) return 0;
+  const std::uint64_t length = object_->body().length();
+  const std::uint64_t ahead = length > *behind ? length - *behind : 0;
+  return ahead < kPacedWindow ? static_cast<std::size_t>(kPacedWindow - ahead) : 0;
+}
+
+std::size_t Fill::room(int attempt) {
+  if (!paced()) return std::numeric_limits<std::size_t>::max();
+  const Lock lock(mutex_);
+  if (attempt != winner_) return 0;
+  const std::size_t room = room_locked();
+  if (room < kPacedResume) owner_waits_ = true;
+  return room;
+}
+
+bool Fill::abandoned(int attempt) const {
+  if (!paced()) return false;
+  const Lock lock(mutex_);
+  return attempt == winner_ && !slowest();
+}
+
+bool Fill::lost(int attempt) const {
+  const Lock lock(mutex_);
+  return winner_ != kNobody && winner_ != attempt;
+}
+
+// Paced: what the slowest reader has taken is let go, and only what is left counts.
+void Fill::keep_window() {
+  if (state() != FillState::streaming) return;
+  Body& body = object_->body();
+  if (body.state() != Body::State::filling) return;
+  body.drop_before(slowest().value_or(body.length()));
+  reservation_.set_to(object_->footprint());
+}
+
+void Fill::reader_moved() {
+  const Lock lock(mutex_);
+  keep_window();
+  if (owner_waits_ && (room_locked() >= kPacedResume || !slowest())) wake_owner(winner_);
+}
+
+void Fill::reader_left(const std::shared_ptr<Reader::Place>& place) {
+  const Lock lock(mutex_);
+  std::erase(readers_, place);
+  if (!paced() || state() != FillState::streaming) return;
+  keep_window();
+  if (!slowest() || (owner_waits_ && room_locked() >= kPacedResume)) wake_owner(winner_);
+}
+
+bool Fill::cut_slowest() {
+  const Lock lock(mutex_);
+  const std::optional<std::uint64_t> least = slowest();
+  if (!paced() || !least) return false;
+  const int only = private_to_.load();
+  for (const auto& place : readers_) {
+    if (place->is_cut || place->position != *least || (only != kNobody && place->attempt != only)) continue;
+    place->is_cut = true;
+    break;
+  }
+  keep_window();
+  wake_readers();
+  wake_owner(winner_);
+  return true;
+}
+
+}  // namespace vignette::cache

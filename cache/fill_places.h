@@ -1,0 +1,47 @@
+// The shared halves of the handles of a fill. For fill*.cc only.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <utility>
+
+#include "cache/fill.h"
+
+namespace vignette::cache {
+
+struct Reader::Place {
+  explicit Place(int by_attempt) : attempt(by_attempt) {}
+  std::atomic<std::uint64_t> position{0};
+  std::atomic<bool> is_cut{false};
+  int attempt;  // whose starter this is, or kJoined
+};
+
+struct Subscription::State {
+  State(Executor& where, std::move_only_function<void()> what)
+      : executor(&where), callback(std::move(what)) {}
+
+  // Posts at most once until the callback has begun to run. False: nobody is interested any more.
+  static bool wake(const std::shared_ptr<State>& state) {
+    const std::lock_guard lock(state->mutex);
+    if (state->ended) return false;
+    if (!state->pending.exchange(true)) state->executor->post([state] { state->run(); });
+    return true;
+  }
+  void run() {
+    pending = false;
+    if (!ended) callback();
+  }
+  // No post begins after this: the executor may go.
+  void end() {
+    const std::lock_guard lock(mutex);
+    ended = true;
+  }
+
+  std::mutex mutex;
+  std::atomic<bool> pending{false};
+  std::atomic<bool> ended{false};
+  Executor* executor;
+  std::move_only_function<void()> callback;
+};
+
+}  // namespace vignette::cache

@@ -1,0 +1,83 @@
+#include "cache/fill_table.h"
+
+namespace vignette::cache {
+
+// With the shard locked. False: this fill takes nobody any more.
+bool FillTable::join(Fill& fill, TimePoint now, Joined& joined) {
+  Reader reader = fill.attach();
+  if (!reader) return false;
+  joined.writer = fill.start_second(now, reader);
+  (joined.writer ? seconds_ : joined_).fetch_add(1, std::memory_order_relaxed);
+  joined.fill = fill.shared_from_this();
+  joined.reader = std::move(reader);
+  return true;
+}
+
+Joined FillTable::start(Shard& shard, const Key& key, std::string_view key_string, TimePoint now) {
+  const bool passes = pass_of(shard, key).key == key && pass_of(shard, key).until > now;
+  auto [writer, reader] = Fill::start(store_, passes ? nullptr : this, key, key_string, now);
+  Joined joined;
+  joined.fill = writer.fill();
+  joined.writer = std::move(writer);
+  joined.reader = std::move(reader);
+  (passes ? passed_ : started_).fetch_add(1, std::memory_order_relaxed);
+  if (!passes) shard.slots[key] = {joined.fill, std::string(key_string)};
+  return joined;
+}
+
+Joined FillTable::join_or_start(const Key& key, std::string_view key_string, TimePoint now,
+                                const Object* known) {
+  Shard& shard = shard_of(key);
+  FillRef displaced;  // released after the lock
+  const std::lock_guard lock(shard.mutex);
+  Joined joined;
+  auto slot = shard.slots.find(key);
+  if (slot != shard.slots.end() && slot->second.key_string == key_string) {
+    if (join(*slot->second.fill, now, joined)) return joined;
+    displaced = slot->second.fill;
+  }
+  ObjectRef stored = store_.peek(key, key_string);
+  if (stored && stored.get() != known) {
+    joined.hit = std::move(stored);
+    return joined;
+  }
+  return start(shard, key, key_string, now);
+}
+
+bool FillTable::add(const FillRef& fill, const Key& key, std::string_view key_string) {
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  return shard.slots.try_emplace(key, fill, std::string(key_string)).second;
+}
+
+void FillTable::remove(const Fill& fill, const Key& slot_key) {
+  Shard& shard = shard_of(slot_key);
+  FillRef removed;  // released after the lock
+  const std::lock_guard lock(shard.mutex);
+  auto slot = shard.slots.find(slot_key);
+  if (slot == shard.slots.end() || slot->second.fill.get() != &fill) return;
+  removed = std::move(slot->second.fill);
+  shard.slots.erase(slot);
+}
+
+void FillTable::remember_pass(const Key& key) {
+  const TimePoint until = clock_.now() + kPassMemory;
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  pass_of(shard, key) = {key, until};
+}
+
+FillStats FillTable::stats() const {
+  FillStats stats;
+  stats.started = started_;
+  stats.seconds = seconds_;
+  stats.joined = joined_;
+  stats.passed = passed_;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    stats.open += shard.slots.size();
+  }
+  return stats;
+}
+
+}  // namespace vignette::cache

@@ -1,0 +1,179 @@
+#include "cache/memory_shard.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace vignette::cache {
+namespace {
+
+constexpr std::size_t kFirstBuckets = 64;
+
+}  // namespace
+
+MemoryShard::~MemoryShard() {
+  while (take_any()) {
+  }
+}
+
+MemoryShard::Node** MemoryShard::find_link(const Key& key) {
+  Node** link = &buckets_[key.lo & (buckets_.size() - 1)];
+  while (*link && (*link)->object->key() != key) link = &(*link)->same_bucket;
+  return link;
+}
+
+const MemoryShard::Node* MemoryShard::find_node(const Key& key) const {
+  if (buckets_.empty()) return nullptr;
+  const Node* node = buckets_[key.lo & (buckets_.size() - 1)];
+  while (node && node->object->key() != key) node = node->same_bucket;
+  return node;
+}
+
+ObjectRef MemoryShard::find(const Key& key, std::string_view key_string) {
+  auto* node = const_cast<Node*>(find_node(key));
+  if (!node || node->object->key_string() != key_string) {
+    ++counters_.misses;
+    return nullptr;
+  }
+  ++counters_.hits;
+  if (node->count < kMaxCount) ++node->count;
+  return node->object;
+}
+
+ObjectRef MemoryShard::peek(const Key& key, std::string_view key_string) const {
+  const Node* node = find_node(key);
+  return node && node->object->key_string() == key_string ? node->object : nullptr;
+}
+
+void MemoryShard::push(Node* node, bool in_main) {
+  node->in_main = in_main;
+  Queue& queue = queue_of(*node);
+  node->previous = nullptr;
+  node->next = queue.newest;
+  (queue.newest ? queue.newest->previous : queue.oldest) = node;
+  queue.newest = node;
+  queue.bytes += node->bytes;
+  ++queue.count;
+}
+
+void MemoryShard::unlink(Node* node) {
+  Queue& queue = queue_of(*node);
+  (node->previous ? node->previous->next : queue.newest) = node->next;
+  (node->next ? node->next->previous : queue.oldest) = node->previous;
+  queue.bytes -= node->bytes;
+  --queue.count;
+}
+
+void MemoryShard::grow_index() {
+  const std::size_t count = small_.count + main_.count;
+  if (count < buckets_.size()) return;
+  std::vector<Node*> old(std::max(kFirstBuckets, buckets_.size() * 2));
+  old.swap(buckets_);
+  for (Node* node : old) {
+    while (node) {
+      Node* following = node->same_bucket;
+      Node*& bucket = buckets_[node->object->key().lo & (buckets_.size() - 1)];
+      node->same_bucket = std::exchange(bucket, node);
+      node = following;
+    }
+  }
+}
+
+// The node stays where it is; what it held goes out through `incoming`.
+void MemoryShard::exchange(Node* kept, Node& incoming) {
+  Queue& queue = queue_of(*kept);
+  queue.bytes = queue.bytes - kept->bytes + incoming.bytes;
+  std::swap(kept->object, incoming.object);
+  std::swap(kept->bytes, incoming.bytes);
+  std::swap(kept->overhead, incoming.overhead);
+  ++counters_.replacements;
+}
+
+bool MemoryShard::insert(std::unique_ptr<Node>& node) {
+  grow_index();
+  const Key key = node->object->key();
+  Node** link = find_link(key);
+  if (*link) {
+    exchange(*link, *node);
+    return true;
+  }
+  const bool was_evicted = ghosts_.take(key.lo, ghost_capacity());
+  if (was_evicted) ++counters_.ghost_hits;
+  ++counters_.insertions;
+  *link = node.release();
+  push(*link, was_evicted);
+  return false;
+}
+
+bool MemoryShard::replace(const Object& old, std::unique_ptr<Node>& node) {
+  auto* kept = const_cast<Node*>(find_node(node->object->key()));
+  if (!kept || kept->object.get() != &old) return false;
+  exchange(kept, *node);
+  return true;
+}
+
+std::unique_ptr<MemoryShard::Node> MemoryShard::remove(Node* node) {
+  unlink(node);
+  Node** link = find_link(node->object->key());
+  *link = node->same_bucket;
+  return std::unique_ptr<Node>(node);
+}
+
+std::unique_ptr<MemoryShard::Node> MemoryShard::erase(const Key& key, std::string_view key_string) {
+  auto* node = const_cast<Node*>(find_node(key));
+  if (!node || node->object->key_string() != key_string) return nullptr;
+  ++counters_.erasures;
+  return remove(node);
+}
+
+std::unique_ptr<MemoryShard::Node> MemoryShard::take_any() {
+  Node* node = small_.oldest ? small_.oldest : main_.oldest;
+  return node ? remove(node) : nullptr;
+}
+
+// As many as main holds; before it has filled up, as it would hold.
+std::size_t MemoryShard::ghost_capacity() const {
+  return std::max(main_.count, (small_.count + main_.count) * kMainPercent / 100);
+}
+
+std::unique_ptr<MemoryShard::Node> MemoryShard::evict() {
+  while (small_.oldest || main_.oldest) {
+    if (main_.bytes > main_target_ || !small_.oldest) {
+      Node* node = main_.oldest;
+      if (node->count == 0) {
+        ++counters_.evictions_main;
+        return remove(node);
+      }
+      unlink(node);
+      --node->count;
+      push(node, true);
+      continue;
+    }
+    Node* node = small_.oldest;
+    if (node->count >= kMoveToMain) {
+      unlink(node);
+      node->count = 0;
+      push(node, true);
+      continue;
+    }
+    ++(node->bytes > large_bytes_ ? counters_.evictions_large : counters_.evictions_small);
+    ghosts_.add(node->object->key().lo, ghost_capacity());
+    return remove(node);
+  }
+  return nullptr;
+}
+
+void MemoryShard::add_to(StoreStats& stats) const {
+  stats.objects += small_.count + main_.count;
+  stats.bytes += bytes() + index_footprint();
+  stats.hits += counters_.hits;
+  stats.misses += counters_.misses;
+  stats.insertions += counters_.insertions;
+  stats.replacements += counters_.replacements;
+  stats.erasures += counters_.erasures;
+  stats.evictions_small += counters_.evictions_small;
+  stats.evictions_main += counters_.evictions_main;
+  stats.evictions_large += counters_.evictions_large;
+  stats.ghost_hits += counters_.ghost_hits;
+}
+
+}  // namespace vignette::cache

@@ -1,0 +1,82 @@
+// One shard of the memory tier: index, small and main queue, ghosts. Not thread-safe: the tier holds the
+// shard's mutex around every call, and lets go of what calls hand back after it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "cache/ghost.h"
+#include "cache/object.h"
+#include "cache/reservation.h"
+#include "cache/store.h"
+
+namespace vignette::cache {
+
+class MemoryShard {
+ public:
+  static constexpr std::uint8_t kMaxCount = 3;    // 2-bit counter
+  static constexpr std::uint8_t kMoveToMain = 2;  // hits in small that make it stay
+  static constexpr std::uint64_t kMainPercent = 90;
+
+  struct Node {
+    ObjectRef object;
+    Reservation overhead;  // this node, and what the object has not reserved itself
+    std::uint64_t bytes = 0;
+    Node* previous = nullptr;
+    Node* next = nullptr;
+    Node* same_bucket = nullptr;
+    std::uint8_t count = 0;
+    bool in_main = false;
+  };
+
+  MemoryShard(std::uint64_t share_bytes, std::uint64_t large_bytes)
+      : main_target_(share_bytes / 100 * kMainPercent), large_bytes_(large_bytes) {}
+  ~MemoryShard();
+  MemoryShard(const MemoryShard&) = delete;
+  MemoryShard& operator=(const MemoryShard&) = delete;
+
+  // Null: a miss. Counts, and bumps the object's counter.
+  ObjectRef find(const Key& key, std::string_view key_string);
+  ObjectRef peek(const Key& key, std::string_view key_string) const;
+  // Keeps the node's object in its place or in a new one; true: `node` now holds what was replaced.
+  bool insert(std::unique_ptr<Node>& node);
+  // As above, but only in place of `old`. False: not there.
+  bool replace(const Object& old, std::unique_ptr<Node>& node);
+  std::unique_ptr<Node> erase(const Key& key, std::string_view key_string);
+  // What S3-FIFO lets go next; null when the shard is empty.
+  std::unique_ptr<Node> evict();
+  std::unique_ptr<Node> take_any();
+
+  std::uint64_t bytes() const { return small_.bytes + main_.bytes; }
+  std::size_t index_footprint() const { return buckets_.capacity() * sizeof(Node*) + ghosts_.footprint(); }
+  void add_to(StoreStats& stats) const;
+
+ private:
+  struct Queue {
+    Node* newest = nullptr;
+    Node* oldest = nullptr;
+    std::uint64_t bytes = 0;
+    std::size_t count = 0;
+  };
+
+  Queue& queue_of(const Node& node) { return node.in_main ? main_ : small_; }
+  void push(Node* node, bool in_main);
+  void unlink(Node* node);
+  Node** find_link(const Key& key);
+  const Node* find_node(const Key& key) const;
+  void grow_index();
+  std::unique_ptr<Node> remove(Node* node);
+  void exchange(Node* kept, Node& incoming);
+  std::size_t ghost_capacity() const;
+
+  const std::uint64_t main_target_;
+  const std::uint64_t large_bytes_;
+  std::vector<Node*> buckets_;
+  Queue small_, main_;
+  GhostQueue ghosts_;
+  StoreStats counters_;
+};
+
+}  // namespace vignette::cache

@@ -1,0 +1,49 @@
+#include "cache/reason.h"
+
+namespace vignette::cache {
+
+std::string_view to_string(Reason reason) {
+  switch (reason) {
+    case Reason::none:
+      return "none";
+    case Reason::cache_off:
+      return "cache-off";
+    case Reason::method:
+      return "method";
+    case Reason::request_body:
+      return "request-body";
+    case Reason::request_no_store:
+      return "request-no-store";
+    case Reason::request_range:
+      return "request-range";
+    case Reason::status:
+      return "status";
+    case Reason::partial:
+      return "partial";
+    case Reason::no_store:
+      return "no-store";
+    case Reason::is_private:
+      return "private";
+    case Reason::authorization:
+      return "authorization";
+    case Reason::set_cookie:
+      return "set-cookie";
+    case Reason::vary_star:
+      return "vary-star";
+    case Reason::vary_limit:
+      return "vary-limit";
+    case Reason::must_understand:
+      return "must-understand";
+    case Reason::no_freshness:
+      return "no-freshness";
+    case Reason::zero_lifetime:
+      return "zero-lifetime";
+    case Reason::too_large:
+      return "too-large";
+    case Reason::no_room:
+      return "no-room";
+  }
+  return "unknown";
+}
+
+}  // namespace vignette::cache

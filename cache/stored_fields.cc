@@ -1,0 +1,66 @@
+#include "cache/stored_fields.h"
+
+#include "base/strings.h"
+#include "cache/object.h"
+#include "http/hop_by_hop.h"
+
+namespace vignette::cache {
+
+bool is_stored_field(http::FieldId id) {
+  switch (id) {
+    case http::FieldId::content_length:
+    case http::FieldId::date:
+    case http::FieldId::age:
+    case http::FieldId::surrogate_control:
+      return false;
+    default:
+      return !http::is_hop_by_hop(id);
+  }
+}
+
+void append_stored_field(const http::Field& field, std::string& out) {
+  const std::string_view known = http::conventional_name(field.id);
+  out += known.empty() ? field.name : known;
+  out += ": ";
+  out += field.value;
+  out += "\r\n";
+}
+
+void append_stored_fields(const http::FieldList& fields, std::string& out) {
+  for (const http::Field& field : fields) {
+    if (is_stored_field(field.id)) append_stored_field(field, out);
+  }
+}
+
+bool read_stored_fields(std::string_view stored, std::string& names, http::FieldList& out) {
+  names = to_lower(stored);
+  StoredFieldReader reader(stored);
+  std::size_t read = 0;
+  while (auto field = reader.next()) {
+    const auto at = static_cast<std::size_t>(field->name.data() - stored.data());
+    const std::string_view name = std::string_view(names).substr(at, field->name.size());
+    const http::FieldId id = http::field_id(name);
+    if (!http::is_token(name) || !out.add({id, name, field->value})) return false;
+    read = stored.find("\r\n", at) + 2;
+  }
+  return read == stored.size();
+}
+
+void append_tags(const http::FieldList& fields, std::string& out) {
+  const std::size_t start = out.size();
+  for (const http::Field& field : fields) {
+    if (field.name != "cache-tag" && field.name != "surrogate-key" && field.name != "xkey") continue;
+    std::string_view rest = field.value;
+    while (!rest.empty()) {
+      const std::size_t end = std::min(rest.find_first_of(", \t"), rest.size());
+      const std::string_view tag = rest.substr(0, end);
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      if (tag.empty()) continue;
+      if (out.size() - start + tag.size() + 1 > kMaxTagBytes) return;
+      if (out.size() != start) out += ' ';
+      out += tag;
+    }
+  }
+}
+
+}  // namespace vignette::cache
