@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "net/address.h"
 #include "net/task.h"
@@ -20,7 +21,7 @@ struct ResolverOptions {
   std::string servers;                      // "127.0.0.1:5353,…"; empty: the system's (/etc/resolv.conf)
   std::chrono::milliseconds timeout{2000};  // of the first try
   int tries = 3;
-  std::string hosts_file = "/etc/hosts";  // empty: none
+  bool hosts_file = true;  // /etc/hosts is asked before DNS
 };
 
 enum class AddressFamily : std::uint8_t { any, v4, v6 };
@@ -42,8 +43,9 @@ class Resolver {
   // SERVFAIL). Code::timeout at the deadline; Code::cancelled.
   Task<Result<DnsAnswer>> resolve(std::string name, AddressFamily family, TimePoint deadline);
 
- private:
   struct Impl;
+
+ private:
   std::unique_ptr<Impl> impl_;
 };
 

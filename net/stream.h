@@ -28,12 +28,14 @@ namespace vignette::net {
 
 class Socket;
 class Worker;
+enum class Outcome : std::uint8_t;
 
 class StreamOp : public Op {
  public:
   enum class Kind : std::uint8_t {
     read,
     wait_readable,
+    wait_raw_readable,
     write,
     write_some,
     write_unless_readable,
@@ -49,7 +51,8 @@ class StreamOp : public Op {
   ~StreamOp();
   StreamOp(Socket* socket, Kind kind, void* data, std::size_t size, TimePoint deadline)
       : Op(deadline), socket_(socket), data_(data), size_(size), kind_(kind) {}
-  bool reads() const { return kind_ <= Kind::wait_readable; }
+  bool reads() const { return kind_ <= Kind::wait_raw_readable; }
+  Outcome attempt_write();
   bool attempt();  // tries the system call; true when the operation is over
   void unhook();
 
@@ -171,7 +174,9 @@ class Stream {
 
  private:
   friend class HangupGuard;
-  friend class TlsUpgrade;
+  friend class StreamAccess;
+  static Result<Stream> adopt_nonblocking(Worker& worker, UniqueFd descriptor, Blame blame,
+                                          const Address* peer);
   explicit Stream(Socket* socket) : socket_(socket) {}
   Socket* socket_ = nullptr;
 };

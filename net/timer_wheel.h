@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 #include "net/strand.h"
 
@@ -20,17 +21,17 @@ class TimerWheel {
 
   // Sets the strand's deadline. Returns true when it lies earlier than anything before it, which is when
   // the caller must arm its wake-up anew.
-  bool arm(Strand& strand, TimePoint deadline);
+  bool arm(Strand& strand, TimePoint deadline, TimePoint now);
   void remove(Strand& strand);
   // Calls `expired` for each strand whose deadline is not after `now`; the strand's deadline is cleared.
   void advance(TimePoint now, const std::function<void(Strand&)>& expired);
   // When something may be due; kNoDeadline when the wheel is empty.
-  TimePoint next() const;
+  TimePoint next() const { return next_; }
   bool due(TimePoint now) const { return now >= next_; }
 
  private:
   static std::int64_t tick_of(TimePoint time) { return time.time_since_epoch() / kTick; }
-  void link(Strand& strand, std::int64_t tick);
+  void link(Strand& strand, std::int64_t due);
   void unlink(Strand& strand);
   void find_next();
 

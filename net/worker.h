@@ -34,6 +34,8 @@ struct WorkerOptions {
   std::string name = "worker";
   const Clock* clock = nullptr;                   // null: the system's; otherwise it must outlive the worker
   Duration stop_grace = std::chrono::seconds(5);  // how long stop() waits for cancelled strands
+  // Called in the loop when an exception ended a strand, with its name and what(). Null: only counted.
+  std::function<void(const char* strand, const char* what)> on_failure;
 };
 
 // Thread-safe to read at any time.
@@ -152,7 +154,12 @@ class Worker final : public Executor {
   template <class... Params, class... Arguments>
   StrandRef spawn_pointer(const char* name, Task<void> (*function)(Params...), Arguments&&... arguments) {
     static_assert(sizeof...(Params) == sizeof...(Arguments), "a spawned function gets all its arguments");
-    if constexpr ((detail::kSafeDirect<Params, Arguments> && ...)) {
+#ifdef VIGNETTE_MUTATION_REFERENCE_SPAWN
+    constexpr bool direct = true;
+#else
+    constexpr bool direct = (detail::kSafeDirect<Params, Arguments> && ...);
+#endif
+    if constexpr (direct) {
       return adopt(name, function(std::forward<Arguments>(arguments)...));
     } else {
       return adopt(name, detail::keep_arguments<Task<void> (*)(Params...), std::decay_t<Arguments>...>(
@@ -169,6 +176,10 @@ class Worker final : public Executor {
   void abandon_all();
   void read_mailbox();
   void next_turn();
+  void ask_next_turn();
+  void wheel_turned();
+  void queue(Strand& strand);
+  void report(Strand& strand);
 
   WorkerOptions options_;
   SystemClock system_clock_;

@@ -1,1 +1,0 @@
-namespace vignette {}  // namespace vignette
