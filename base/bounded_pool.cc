@@ -32,6 +32,7 @@ void BoundedPool::stop() {
     unrun.swap(queue_);
   }
   wake_.notify_all();
+  unrun.clear();  // before the joins: a running task may wait for what a queued one holds
   for (std::thread& thread : threads_) thread.join();
 }
 
