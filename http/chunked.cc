@@ -102,7 +102,9 @@ Refusal ChunkedDecoder::step_size(char c) {
   if (phase_ == Phase::size_first) return fault(c, Refusal::bad_chunk_size);
   if (c == ';') {
     phase_ = Phase::ext_name_first;
-  } else if (c == '\r') {
+    return count_extension_byte();
+  }
+  if (c == '\r') {
     phase_ = Phase::size_lf;
   } else {
     return fault(c, Refusal::bad_chunk_size);
@@ -116,6 +118,12 @@ void ChunkedDecoder::end_of_size_line() {
   extension_bytes_ = 0;
 }
 
+Refusal ChunkedDecoder::count_extension_byte() {
+  const bool fits = ++extension_bytes_ <= limits_.extension_bytes &&
+                    ++message_extension_bytes_ <= limits_.message_extension_bytes;
+  return fits ? Refusal::none : Refusal::chunk_extension_too_long;
+}
+
 // *( ";" SP* name [ SP* "=" SP* ( token / quoted-string ) ] ), RFC 9112 §7.1.1; of bad white space only SP.
 Refusal ChunkedDecoder::step_extension(char c) {
   if (phase_ != Phase::ext_quoted && phase_ != Phase::ext_escape && c == '\r') {
@@ -125,8 +133,7 @@ Refusal ChunkedDecoder::step_extension(char c) {
     phase_ = Phase::size_lf;
     return Refusal::none;
   }
-  if (++extension_bytes_ > limits_.extension_bytes) return Refusal::chunk_extension_too_long;
-  if (++message_extension_bytes_ > limits_.message_extension_bytes) return Refusal::chunk_extension_too_long;
+  if (const Refusal refusal = count_extension_byte(); refusal != Refusal::none) return refusal;
   const bool token = chars::is(c, chars::kToken);
   switch (phase_) {
     case Phase::ext_name_first:

@@ -14,7 +14,7 @@ namespace vignette::http {
 
 struct ChunkLimits {
   std::size_t size_digits = 15;
-  std::size_t extension_bytes = 256;           // of one chunk
+  std::size_t extension_bytes = 256;           // of one chunk, from its first ';' on
   std::size_t message_extension_bytes = 4096;  // of all chunks together
   std::size_t trailer_fields = 32;
   std::size_t trailer_bytes = 8 * 1024;
@@ -72,6 +72,7 @@ class ChunkedDecoder {
   Refusal step_size(char c);
   Refusal step_extension(char c);
   Refusal step_trailer(char c);
+  Refusal count_extension_byte();
   Refusal end_of_trailer_name();
   void end_of_size_line();
 

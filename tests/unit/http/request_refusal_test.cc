@@ -235,13 +235,13 @@ TEST_CASE("More than two empty lines before the request line are refused") {
   const std::string request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
   CHECK(parse_request("\r\n\r\n" + request).parsed.done());
   refused("\r\n\r\n\r\n" + request, Refusal::too_many_empty_lines);
-  refused(" \r\n" + request, Refusal::bad_method);
+  refused(" \r\n" + request, Refusal::bad_request_line);
 }
 
 TEST_CASE("A request line that is not three parts with single spaces is refused") {
-  for (const char* line :
-       {"GET  / HTTP/1.1", "GET /  HTTP/1.1", "GET / HTTP/1.1 ", "GET\t/\tHTTP/1.1", "GET /", "GET", "GET ",
-        "GET  HTTP/1.1", "GET HTTP/1.1", "GET / a HTTP/1.1", "GET /\tHTTP/1.1", "GET / HTTP/1.1 x"}) {
+  for (const char* line : {"GET  / HTTP/1.1", "GET /  HTTP/1.1", "GET / HTTP/1.1 ", "GET\t/\tHTTP/1.1",
+                           "GET /", "GET", "GET ", "GET  HTTP/1.1", "GET HTTP/1.1", "GET / a HTTP/1.1",
+                           "GET /\tHTTP/1.1", "GET / HTTP/1.1 x", "GET / HTTP 1.1"}) {
     refused(std::string(line) + "\r\nHost: a\r\n\r\n", Refusal::bad_request_line);
   }
   refused(" GET / HTTP/1.1\r\nHost: a\r\n\r\n", Refusal::bad_request_line);
@@ -249,10 +249,10 @@ TEST_CASE("A request line that is not three parts with single spaces is refused"
 }
 
 TEST_CASE("A version that is not exactly HTTP/1.0 or HTTP/1.1 is refused") {
-  for (const char* version : {"HTTP/0.9",   "HTTP/01.1", "HTTP/1.01", "HTTP/11.1", "HTTP/1",    "HTTP/1.",
-                              "HTTP/.1",    "http/1.1",  "Http/1.1",  "HTTP 1.1",  "HTTP/1,1",  "HTTP/1.1x",
-                              "xHTTP/1.1",  "HTTP/a.b",  "HTTP/-1.1", "HTTP//1.1", "HTTPS/1.1", "HTTP/1.10",
-                              "HTTP/1.1\t", "ICY/1.1",   "HTTP/00",   "HTTP\\1.1", "HTTP/1:1"}) {
+  for (const char* version : {"HTTP/0.9", "HTTP/01.1", "HTTP/1.01", "HTTP/11.1", "HTTP/1",    "HTTP/1.",
+                              "HTTP/.1",  "http/1.1",  "Http/1.1",  "HTTP/1,1",  "HTTP/1.1x", "xHTTP/1.1",
+                              "HTTP/a.b", "HTTP/-1.1", "HTTP//1.1", "HTTPS/1.1", "HTTP/1.10", "HTTP/1.1\t",
+                              "ICY/1.1",  "HTTP/00",   "HTTP\\1.1", "HTTP/1:1"}) {
     refused("GET / " + std::string(version) + "\r\nHost: a\r\n\r\n", 400, Refusal::bad_version);
   }
   for (const char* version : {"HTTP/2.0", "HTTP/3.0", "HTTP/9.9", "HTTP/1.2", "HTTP/1.9"}) {
