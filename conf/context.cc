@@ -53,12 +53,16 @@ std::string Context::resolve(const Position& at, std::string_view path) const {
 
 std::string suggestion(std::string_view word, const std::vector<std::string>& candidates) {
   constexpr std::size_t kLongest = 64;
+  constexpr std::size_t kLeastPrefix = 3;
   if (word.size() > kLongest) return {};
   const std::size_t most = word.size() <= 4 ? 1 : word.size() <= 8 ? 2 : 3;
   std::size_t best = most + 1;
   std::string_view nearest;
   for (const std::string& candidate : candidates) {
-    const std::size_t d = distance(word, candidate);
+    // "warning" for "warn", "mem" for "memory".
+    const bool begins = std::min(word.size(), candidate.size()) >= kLeastPrefix &&
+                        (word.starts_with(candidate) || candidate.starts_with(word));
+    const std::size_t d = begins ? 1 : distance(word, candidate);
     if (d < best) {
       best = d;
       nearest = candidate;

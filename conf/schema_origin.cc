@@ -36,8 +36,8 @@ std::optional<std::string> bad_endpoint(std::string_view url) {
   } else {
     rest = {};
   }
-  const bool complete = parse_address(rest).has_value() && !rest.starts_with("unix:");
-  if (complete || parse_address(std::string(rest) + ":443")) return std::nullopt;
+  const bool named = parse_address(rest) || parse_address(std::string(rest) + ":443");
+  if (named && !rest.starts_with("unix:")) return std::nullopt;
   return fmt::format("expected \"http://HOST:PORT\" or \"https://HOST\", without a path, not \"{}\"", url);
 }
 
