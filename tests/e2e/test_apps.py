@@ -13,7 +13,7 @@ from support import config
 from support.apps import AppServer
 from support.client import Connection, Load, curl, gather
 
-INTERVAL, TIMEOUT, FALL, RISE = 0.5, 0.5, 3, 2
+INTERVAL, TIMEOUT, FALL, RISE = 0.5, 1.0, 3, 2
 HEALTH = (
     f'path = "/healthz", interval = "{INTERVAL * 1000:.0f}ms", timeout = "{TIMEOUT * 1000:.0f}ms", '
     f"fall = {FALL}, rise = {RISE}"
