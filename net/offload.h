@@ -31,9 +31,7 @@ class OffloadOp final : public Op {
 
   OffloadOp(Pool& pool, Function function, TimePoint deadline)
       : Op(deadline), pool_(pool), function_(std::move(function)) {}
-  ~OffloadOp() {
-    if (shared_) shared_->waiting = nullptr;
-  }
+  ~OffloadOp() { forget(); }
 
   bool await_ready() {
     if (strand_cancelled()) {
@@ -41,20 +39,15 @@ class OffloadOp final : public Op {
       return done_at_once();
     }
     shared_ = std::make_shared<Shared>(this);
-    auto job = [shared = shared_, function = std::move(function_), mailbox = worker().mailbox()]() mutable {
-      run(*shared, function);
-      mailbox->post([shared = std::move(shared)] { deliver(*shared); });
-    };
-    if (pool_.try_submit(std::move(job))) return false;
-    shared_.reset();
+    if (pool_.try_submit(Job(shared_, std::move(function_), worker().mailbox()))) return false;
+    forget();
     result_ = fail_with(Code::exhausted);
     return done_at_once();
   }
   Result<Value> await_resume() { return std::move(*result_); }
   const char* waits_on() const override { return "offload"; }
   void fail(Code code) override {
-    shared_->waiting = nullptr;
-    shared_.reset();
+    forget();
     result_ = fail_with(code);
     complete();
   }
@@ -66,6 +59,38 @@ class OffloadOp final : public Op {
     std::optional<Result<Value>> value;  // written by the pool before the letter, read by the loop after it
   };
 
+  // What the pool holds. Destroyed without having run (the pool ended), it still answers.
+  class Job {
+   public:
+    Job(std::shared_ptr<Shared> shared, Function function, std::shared_ptr<Mailbox> mailbox)
+        : shared_(std::move(shared)), function_(std::move(function)), mailbox_(std::move(mailbox)) {}
+    Job(Job&&) noexcept = default;
+    Job& operator=(Job&&) = delete;
+    ~Job() {
+      if (!shared_) return;
+      shared_->value.emplace(fail_with(Code::unavailable));
+      answer();
+    }
+    void operator()() {
+      run(*shared_, function_);
+      answer();
+    }
+
+   private:
+    void answer() {
+      mailbox_->post([shared = std::move(shared_)] { deliver(*shared); });
+    }
+    std::shared_ptr<Shared> shared_;
+    Function function_;
+    std::shared_ptr<Mailbox> mailbox_;
+  };
+
+  void forget() {
+#ifndef VIGNETTE_MUTATION_RAW_POINTER
+    if (shared_) shared_->waiting = nullptr;
+#endif
+    shared_.reset();
+  }
   static std::unexpected<Error> fail_with(Code code) {
     return vignette::fail(code, Blame::internal, "offload", 0,
                           code == Code::exhausted ? Retry::yes : Retry::no);

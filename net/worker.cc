@@ -236,6 +236,8 @@ StrandRef Worker::adopt(const char* name, Task<void> root) {
   strand->generation_ = ++generations_;
   strand->cancelled_ = stopping_;
   strand->streak_ = 0;
+  strand->queued_ = false;
+  strand->pending_ = nullptr;
   strand->started_ = now_;
   strand->next_ = strands_;
   strand->previous_ = &strands_;
