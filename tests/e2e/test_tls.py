@@ -16,7 +16,7 @@ def certificates(tmp_path):
 @pytest.fixture
 def node(start_node, certificates, apps):
     listed = "".join(f'[[certificate]]\nchain = "{chain}"\nkey = "{key}"\n' for chain, key in certificates.values())
-    listener = '[[listener]]\naddress = "127.0.0.1:0"\ntls = true\n'
+    listener = '[[listener]]\naddress = "127.0.0.2:0"\ntls = true\n'
     return start_node(
         config.node(listener, listed, config.app_origin(apps), config.site(config.route("/*", origin='"app"')))
     )

@@ -2,11 +2,14 @@
 
 
 def node(*parts, workers=2, memory="256MiB", server="", log='access = "access.log"'):
-    """A node with one plain listener and a TCP admin, all on free ports; `parts` are further TOML."""
+    """A node with one plain listener and a TCP admin, all on free ports; `parts` are further TOML.
+
+    Each takes an address of its own from 127/8, as two of the same address and port 0 would look like one.
+    """
     head = f"""
 [server]
 workers = {workers}
-admin   = "127.0.0.1:0"
+admin   = "127.0.0.3:0"
 {server}
 [log]
 {log}
