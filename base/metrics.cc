@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <iterator>
 #include <limits>
@@ -235,9 +234,8 @@ void append_number(std::string& out, double number) {
   } else if (std::isinf(number)) {
     out += number > 0 ? "+Inf" : "-Inf";
   } else {
-    char digits[40];
-    auto [end, error] = std::to_chars(digits, digits + sizeof(digits), number);
-    out.append(digits, end);
+    // Plain decimals down to 0.0001, as "le" labels are usually written.
+    fmt::format_to(std::back_inserter(out), "{}", number);
   }
 }
 
