@@ -2,6 +2,21 @@
 
 namespace vignette::proxy {
 
+IdleConnections::Place::Place(IdleConnections& list, net::Strand& strand)
+    : list_(list), strand_(strand), next_(list.first_) {
+  if (next_) next_->previous_ = this;
+  list.first_ = this;
+}
+
+IdleConnections::Place::~Place() {
+  if (next_) next_->previous_ = previous_;
+  (previous_ ? previous_->next_ : list_.first_) = next_;
+}
+
+void IdleConnections::cancel_all() {
+  for (Place* place = first_; place; place = place->next_) place->strand_.cancel();
+}
+
 WorkerContext::WorkerContext(Node& shared, net::Worker& worker, unsigned number,
                              std::shared_ptr<const Snapshot> first)
     : node(shared), loop(worker), index(number), snapshot(std::move(first)), fills(worker), pools(worker) {}

@@ -14,6 +14,32 @@
 
 namespace vignette::proxy {
 
+// Connections that wait for their next request: what a drain closes first. Loop-thread only.
+class IdleConnections {
+ public:
+  // In the list for as long as it lives.
+  class Place {
+   public:
+    Place(IdleConnections& list, net::Strand& strand);
+    ~Place();
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+
+   private:
+    friend class IdleConnections;
+    IdleConnections& list_;
+    net::Strand& strand_;
+    Place* next_;
+    Place* previous_ = nullptr;
+  };
+
+  // Cancels the strands that are in the list now.
+  void cancel_all();
+
+ private:
+  Place* first_ = nullptr;
+};
+
 struct WorkerContext {
   WorkerContext(Node& shared, net::Worker& worker, unsigned number, std::shared_ptr<const Snapshot> first);
   ~WorkerContext();
@@ -28,6 +54,7 @@ struct WorkerContext {
   FillHub fills;
   OriginPools pools;
   FreeList<H1Work> h1_work{64};
+  IdleConnections idle;
   std::string log_line;  // scratch of the access log
 
  private:

@@ -39,7 +39,8 @@ net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, boo
   OpenCount open(context.node.metrics.connections_open);
   ClientFacts facts = facts_of(stream, redirect_https_port);
   if (tls) {
-    std::shared_ptr<const net::TlsServer> server = context.snapshot->tls;
+    if (context.index >= context.snapshot->tls.size()) co_return;  // a reload took TLS away
+    std::shared_ptr<const net::TlsServer> server = context.snapshot->tls[context.index];
     TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.header;
     auto secured = co_await net::tls_accept(std::move(stream), *server, deadline);
     if (!secured) {

@@ -62,6 +62,10 @@ net::Task<bool> H1Connection::wait_for_request() {
   const conf::TimeoutOptions& timeouts = context_.snapshot->config->timeouts;
   if (context_.node.draining && !first_) co_return false;
   if (!stream_.readable_now()) release();
+  // A connection that has not asked anything yet may be about to: a drain lets it.
+  net::Strand& strand = co_await net::this_strand();
+  std::optional<IdleConnections::Place> place;
+  if (!first_) place.emplace(context_.idle, strand);
   auto ready = co_await stream_.wait_readable(context_.loop.now() + (first_ ? timeouts.header : timeouts.keep_alive));
   if (!ready) co_return false;
   acquire();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "conf/config.h"
+#include "conf/loader.h"
 #include "geo/database.h"
 #include "imaging/url.h"
 #include "net/tls.h"
@@ -23,15 +24,27 @@ struct Snapshot {
   std::shared_ptr<const conf::Config> config;
   std::map<std::string, std::unique_ptr<Origin>, std::less<>> origins;
   std::unique_ptr<Router> router;
-  std::shared_ptr<const net::TlsServer> tls;       // null: no TLS listener
-  std::shared_ptr<const geo::Database> countries;  // null: no database
+  // One a worker: OpenSSL's counters in a context are shared cache lines. Empty: no TLS listener.
+  std::vector<std::shared_ptr<const net::TlsServer>> tls;
+  std::shared_ptr<const geo::Database> countries;        // null: no database
   std::unique_ptr<const imaging::ImageUrls> image_urls;  // null: no images route
-  std::uint64_t generation = 0;                    // counts reloads, from 1
+  std::uint64_t generation = 0;                          // counts configurations applied, from 1
 };
 
-// Reads certificates, databases and credentials, so it may block: main thread only. Each error is one
-// line for the operator.
-std::expected<std::shared_ptr<const Snapshot>, std::vector<std::string>> build_snapshot(
-    std::shared_ptr<const conf::Config> config, Node& node, std::uint64_t generation);
+struct SnapshotOptions {
+  unsigned workers = 1;
+  std::uint64_t generation = 1;
+  net::TicketKey ticket_key{};  // kept over reloads, so that sessions resume
+};
+
+using SnapshotRef = std::shared_ptr<const Snapshot>;
+
+// Reads certificates, databases and credentials, so it may block: main thread only. Each error is one line
+// for the operator.
+std::expected<SnapshotRef, std::vector<std::string>> build_snapshot(std::shared_ptr<const conf::Config> config,
+                                                                    Node& node, const SnapshotOptions& options);
+
+// The checks of `vignette check` that need more than the loader may see: certificates, databases, presets.
+conf::Checks snapshot_checks();
 
 }  // namespace vignette::proxy

@@ -1,0 +1,156 @@
+#include "proxy/admin/admin_server.h"
+
+#include <array>
+
+#include "base/json.h"
+#include "http/parser.h"
+#include "http/url.h"
+#include "http/writer.h"
+
+namespace vignette::proxy {
+namespace {
+
+constexpr Duration kTimeout = std::chrono::seconds(5);
+constexpr std::size_t kHeadBytes = 8 * 1024;
+
+std::string error_json(std::string_view message) {
+  std::string text;
+  JsonWriter(text).begin_object().field("error", message).end_object();
+  return text;
+}
+
+// A page in a browser must not reach the API under a name of its own (DNS rebinding): only literal
+// addresses and localhost are names of this server.
+bool is_own_name(std::string_view host) {
+  if (host.empty() || host == "localhost") return true;
+  if (host.starts_with('[')) return true;
+  return net::IpAddress::parse(host).has_value();
+}
+
+constexpr std::string_view kIndex =
+    "<!doctype html><meta charset=\"utf-8\"><title>Vignette admin</title><h1>Vignette</h1><ul>"
+    "<li><a href=\"/metrics\">/metrics</a><li><a href=\"/v1/status\">/v1/status</a>"
+    "<li><a href=\"/v1/origins\">/v1/origins</a><li><a href=\"/v1/strands\">/v1/strands</a></ul>\n";
+
+}  // namespace
+
+struct AdminServer::State {
+  Sources sources;
+  std::size_t connections = 0;
+  bool is_unix = false;
+  bool closed = false;
+};
+
+AdminServer::AdminServer(net::Worker& loop, Sources sources)
+    : loop_(loop), state_(std::make_shared<State>()) {
+  state_->sources = std::move(sources);
+}
+
+AdminServer::~AdminServer() {
+  state_->closed = true;
+  listener_.close();
+}
+
+Result<void> AdminServer::open(const net::Address& address) {
+  net::ListenOptions options;
+  options.reuse_port = false;
+  auto listener = net::Listener::open(address, options);
+  if (!listener) return std::unexpected(listener.error());
+  listener_ = std::move(*listener);
+  address_ = listener_.address();
+  state_->is_unix = address_.is_unix();
+  listener_.serve(loop_, [this](net::Stream stream) {
+    if (state_->connections >= kMaxConnections) return;
+    loop_.spawn_named("admin", serve, state_, std::move(stream));
+  });
+  return {};
+}
+
+AdminServer::Answer AdminServer::answer(const State& state, const http::RequestHead& request) {
+  if (state.closed) return {.status = 503, .body = error_json("the node is stopping")};
+  bool rebound = !state.is_unix && !is_own_name(request.host);
+  if (const http::Field* from = request.fields.find("origin")) {
+    auto url = http::parse_absolute_url(from->value);
+    rebound = rebound || !url || url->authority != request.authority;
+  }
+  if (rebound) return {.status = 403, .body = error_json("this host name is not the admin server's")};
+  if (request.method != http::Method::get && request.method != http::Method::head) {
+    return {.status = 405, .body = error_json("the admin API is read with GET")};
+  }
+  if (request.path == "/metrics") return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = state.sources.metrics()};
+  if (request.path == "/v1/status") return {.body = state.sources.status()};
+  if (request.path == "/v1/origins") return {.body = state.sources.origins()};
+  if (request.path == "/v1/strands") return {.body = state.sources.strands()};
+  if (request.path == "/") return {.type = "text/html; charset=utf-8", .body = std::string(kIndex)};
+  return {.status = 404, .body = error_json("no such resource")};
+}
+
+net::Task<void> AdminServer::serve(std::shared_ptr<State> state, net::Stream stream) {
+  struct Count {
+    std::size_t& connections;
+    explicit Count(std::size_t& counter) : connections(counter) { ++connections; }
+    ~Count() { --connections; }
+  } count(state->connections);
+  net::Worker& worker = co_await net::this_worker();
+  TimePoint deadline = worker.now() + kTimeout;
+  http::Limits limits;
+  limits.request_line_bytes = 2048;
+  limits.header_bytes = kHeadBytes - 3072;
+  http::RequestParser parser(limits);
+  http::RequestHead request;
+  std::string input(kHeadBytes, '\0');
+  std::size_t size = 0;
+  Answer reply;
+  for (;;) {
+    auto got = co_await stream.read(std::span(input).subspan(size), deadline);
+    if (!got || *got == 0) co_return;
+    size += *got;
+    http::Parsed parsed = parser.parse(std::span(input).first(size), request);
+    if (parsed.done()) {
+      reply = answer(*state, request);
+      break;
+    }
+    if (parsed.refused() || size == input.size()) {
+      reply = {.status = parsed.refused() ? parsed.status : 431, .body = error_json("the request is not well formed")};
+      break;
+    }
+  }
+  std::string out;
+  http::HeadWriter head(out, http::HeadWriter::Names::conventional);
+  head.status_line(reply.status);
+  head.add(http::FieldId::content_type, reply.type);
+  head.add_number(http::FieldId::content_length, reply.body.size());
+  head.add(http::FieldId::cache_control, "no-store");
+  head.add(http::FieldId::connection, "close");
+  auto written = head.end();
+  if (!written) co_return;
+  std::array<iovec, 2> parts{iovec{out.data(), out.size()}, iovec{reply.body.data(), reply.body.size()}};
+  std::size_t wanted = request.method == http::Method::head ? 1 : 2;
+  auto sent = co_await stream.write(std::span(parts).first(wanted), worker.now() + kTimeout);
+  if (!sent) co_return;
+  stream.shutdown_write();
+  // The peer's end, so that what it had not read yet is not lost to a reset.
+  char rest[512];
+  for (;;) {
+    auto got = co_await stream.read(rest, deadline);
+    if (!got || *got == 0) co_return;
+  }
+}
+
+std::string AdminServer::strands_json(const net::Worker& loop) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_array();
+  for (const net::StrandInfo& strand : loop.dump_strands()) {
+    json.begin_object().field("name", strand.name).field("waits_on", strand.waits_on);
+    json.field("cancelled", strand.cancelled);
+    json.key("age_ms").fixed(std::chrono::duration<double, std::milli>(strand.age).count(), 1);
+    json.key("stack").begin_array();
+    for (const std::string& frame : strand.stack) json.value(std::string_view(frame));
+    json.end_array().end_object();
+  }
+  json.end_array();
+  return text;
+}
+
+}  // namespace vignette::proxy

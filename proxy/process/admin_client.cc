@@ -1,0 +1,95 @@
+#include "proxy/process/admin_client.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/fd.h"
+#include "net/address.h"
+
+namespace vignette::proxy {
+namespace {
+
+constexpr timeval kTimeout{.tv_sec = 5, .tv_usec = 0};
+constexpr std::size_t kMaxAnswer = 64 << 20;
+
+std::unexpected<std::string> trouble(const std::string& address, std::string_view what) {
+  return std::unexpected(fmt::format("admin {}: {} ({})", address, what, std::strerror(errno)));
+}
+
+std::string read_number(const nlohmann::json& object, const char* name) {
+  auto found = object.find(name);
+  return found == object.end() ? "?" : found->dump();
+}
+
+}  // namespace
+
+std::expected<std::string, std::string> admin_get(const std::string& address, std::string_view path) {
+  auto parsed = net::Address::parse(address);
+  if (!parsed) return std::unexpected(fmt::format("admin {}: not an address", address));
+  sockaddr_storage storage{};
+  socklen_t size = parsed->to_sockaddr(storage);
+  UniqueFd socket(::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kTimeout, sizeof kTimeout);
+  setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kTimeout, sizeof kTimeout);
+  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0) {
+    return trouble(address, "cannot connect; is the node running?");
+  }
+  std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+  if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) {
+    return trouble(address, "cannot send");
+  }
+  std::string answer;
+  char bytes[16384];
+  for (;;) {
+    ssize_t got = ::recv(socket.get(), bytes, sizeof bytes, 0);
+    if (got < 0) return trouble(address, "no answer");
+    if (got == 0) break;
+    answer.append(bytes, static_cast<std::size_t>(got));
+    if (answer.size() > kMaxAnswer) return std::unexpected(fmt::format("admin {}: the answer is too long", address));
+  }
+  std::size_t body = answer.find("\r\n\r\n");
+  if (!answer.starts_with("HTTP/1.1 200 ") || body == std::string::npos) {
+    return std::unexpected(fmt::format("admin {}: {}", address, answer.substr(0, answer.find("\r\n"))));
+  }
+  return answer.substr(body + 4);
+}
+
+std::string status_summary(const std::string& text) {
+  nlohmann::json status = nlohmann::json::parse(text, nullptr, false);
+  if (!status.is_object()) return text;
+  std::string out = fmt::format("vignette {}, pid {}, up {} s, {} workers{}\n", status.value("version", "?"),
+                                read_number(status, "pid"), read_number(status, "uptime_seconds"),
+                                read_number(status, "workers"), status.value("draining", false) ? ", draining" : "");
+  out += fmt::format("configuration {} (generation {})\n", status.value("configuration", "?"),
+                     read_number(status, "generation"));
+  for (const auto& listener : status.value("listeners", nlohmann::json::array())) {
+    out += fmt::format("  {} {}\n", listener.value("kind", "?"), listener.value("address", "?"));
+  }
+  auto connections = status.value("connections", nlohmann::json::object());
+  out += fmt::format("connections: {} open, {} accepted\n", read_number(connections, "open"),
+                     read_number(connections, "accepted"));
+  out += "requests:";
+  for (const auto& [outcome, count] : status.value("requests", nlohmann::json::object()).items()) {
+    out += fmt::format(" {} {}", outcome, count.dump());
+  }
+  auto cache = status.value("cache", nlohmann::json::object());
+  out += fmt::format("\ncache: {} objects, {} of {} bytes, {} fills open\n", read_number(cache, "objects"),
+                     read_number(cache, "used_bytes"), read_number(cache, "budget_bytes"),
+                     read_number(cache, "open_fills"));
+  for (const auto& origin : status.value("origins", nlohmann::json::array())) {
+    out += fmt::format("origin {}\n", origin.value("name", "?"));
+    for (const auto& server : origin.value("servers", nlohmann::json::array())) {
+      out += fmt::format("  {} {}{}\n", server.value("address", "?"), server.value("state", "?"),
+                         server.value("backup", false) ? " (backup)" : "");
+    }
+  }
+  return out;
+}
+
+}  // namespace vignette::proxy

@@ -1,0 +1,17 @@
+// The command line's side of the admin API: one blocking request, and the summary it makes of the answer.
+#pragma once
+
+#include <expected>
+#include <string>
+#include <string_view>
+
+namespace vignette::proxy {
+
+// The body of a 200 answer. `address` is "127.0.0.1:9180" or "unix:/path"; waits at most 5 s for each step.
+// The error is a sentence for the operator.
+std::expected<std::string, std::string> admin_get(const std::string& address, std::string_view path);
+
+// /v1/status in lines for a person; the text itself when it is not what it should be.
+std::string status_summary(const std::string& json);
+
+}  // namespace vignette::proxy

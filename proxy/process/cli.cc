@@ -1,0 +1,105 @@
+#include "proxy/process/cli.h"
+
+#include <cstdio>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "conf/loader.h"
+#include "net/versions.h"
+#include "proxy/process/admin_client.h"
+#include "proxy/process/allocator.h"
+#include "proxy/process/server.h"
+
+namespace vignette::proxy {
+namespace {
+
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void complain(std::string_view text) {
+  std::string line = fmt::format("vignette: {}\n", text);
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+conf::Loaded load_quickstart(const ServeArguments& arguments) {
+  std::error_code ignored;
+  std::string photos = std::filesystem::absolute(arguments.photos, ignored).string();
+  return conf::load_text(conf::quickstart_text(photos), "quickstart", arguments.state, snapshot_checks());
+}
+
+void print_welcome(const conf::Config& config) {
+  for (const conf::Listener& listener : config.listeners) {
+    print(fmt::format("vignette: open {}://{}/\n", listener.tls ? "https" : "http", listener.address.to_string()));
+  }
+  if (config.server.admin) {
+    print(fmt::format("vignette: metrics and status at http://{}/\n", config.server.admin->to_string()));
+  }
+}
+
+std::optional<std::string> admin_address(const StatusArguments& arguments) {
+  if (arguments.config.empty()) return arguments.admin;
+  conf::Loaded loaded = conf::load_file(arguments.config);
+  if (!loaded) {
+    complain(loaded.error().front().to_string());
+    return std::nullopt;
+  }
+  if (!(*loaded)->server.admin) {
+    complain(fmt::format("{}: the admin address is off", arguments.config));
+    return std::nullopt;
+  }
+  return (*loaded)->server.admin->to_string();
+}
+
+}  // namespace
+
+int run_serve(const ServeArguments& arguments) {
+  Logger log;
+  bool quickstart = arguments.config.empty();
+  Server::Load load = [arguments, quickstart] {
+    return quickstart ? load_quickstart(arguments) : conf::load_file(arguments.config, snapshot_checks());
+  };
+  conf::Loaded loaded = load();
+  if (!loaded) {
+    for (const conf::Diagnostic& diagnostic : loaded.error()) {
+      std::string line = diagnostic.to_string() + "\n";
+      std::fwrite(line.data(), 1, line.size(), stderr);
+    }
+    return 1;
+  }
+  Server server(*loaded, load, log);
+  if (quickstart) server.on_ready([config = *loaded] { print_welcome(*config); });
+  return server.run();
+}
+
+int run_check(const std::string& file) {
+  conf::CheckReport report = conf::check_file(file, snapshot_checks());
+  print(report.text);
+  return report.ok ? 0 : 1;
+}
+
+int run_reference() {
+  print(conf::reference());
+  return 0;
+}
+
+int run_status(const StatusArguments& arguments) {
+  auto address = admin_address(arguments);
+  if (!address) return 1;
+  auto answer = admin_get(*address, "/v1/status");
+  if (!answer) {
+    complain(answer.error());
+    return 1;
+  }
+  print(arguments.json ? *answer + "\n" : status_summary(*answer));
+  return 0;
+}
+
+std::string version_text() {
+  std::string text = fmt::format("vignette {}\n", VIGNETTE_VERSION);
+  for (const std::string& library : net::library_versions()) text += library + "\n";
+  text += fmt::format("allocator {}", allocator_name());
+  return text;
+}
+
+}  // namespace vignette::proxy

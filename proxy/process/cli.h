@@ -1,0 +1,28 @@
+// What the commands of the program do. Each returns the exit status; errors are one line on stderr.
+#pragma once
+
+#include <string>
+
+namespace vignette::proxy {
+
+struct ServeArguments {
+  std::string config;            // empty: the quickstart
+  std::string photos = "photos";
+  std::string state = ".";
+};
+int run_serve(const ServeArguments& arguments);
+
+int run_check(const std::string& file);
+int run_reference();
+
+struct StatusArguments {
+  std::string config;  // where to read the admin address from; empty: `admin`
+  std::string admin = "127.0.0.1:9180";
+  bool json = false;
+};
+int run_status(const StatusArguments& arguments);
+
+// The program, the libraries it runs with and its allocator, a line each.
+std::string version_text();
+
+}  // namespace vignette::proxy

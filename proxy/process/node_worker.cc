@@ -1,0 +1,71 @@
+#include "proxy/process/node_worker.h"
+
+#include <fmt/format.h>
+
+#include "base/thread.h"
+#include "proxy/client/connection.h"
+#include "proxy/process/allocator.h"
+
+namespace vignette::proxy {
+
+NodeWorker::NodeWorker(Node& node, unsigned index, SnapshotRef snapshot)
+    : index_(index),
+      loop_({.index = static_cast<int>(index), .name = fmt::format("worker/{}", index)}),
+      context_(node, loop_, index, std::move(snapshot)) {}
+
+NodeWorker::~NodeWorker() = default;
+
+void NodeWorker::start() {
+  thread_ = start_thread(loop_.name(), [this] { run(); });
+}
+
+void NodeWorker::run() {
+  allocated_.store(thread_allocated_counter(), std::memory_order_release);
+  loop_.run();
+  allocated_.store(nullptr, std::memory_order_release);
+  serving_.clear();
+}
+
+void NodeWorker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+std::uint64_t NodeWorker::allocated_bytes() const {
+  const std::uint64_t* counter = allocated_.load(std::memory_order_acquire);
+  return counter ? *const_cast<const volatile std::uint64_t*>(counter) : 0;
+}
+
+void NodeWorker::add_listener(net::Listener listener, conf::Listener options) {
+  auto serving = std::make_unique<Serving>(std::move(listener), std::move(options));
+  loop_.post([this, serving = std::move(serving)]() mutable {
+    Serving& added = *serving;
+    std::string address = added.options.address.to_string();
+    if (!serving_.emplace(std::move(address), std::move(serving)).second) return;
+    added.listener.serve(loop_, [this, options = &added.options](net::Stream stream) {
+      start_connection(context_, std::move(stream), *options);
+    });
+  });
+}
+
+void NodeWorker::remove_listener(const std::string& address) {
+  loop_.post([this, address] {
+    auto found = serving_.find(address);
+    if (found == serving_.end()) return;
+    found->second->listener.close();
+    serving_.erase(found);
+  });
+}
+
+void NodeWorker::apply(SnapshotRef snapshot) {
+  loop_.post([this, snapshot = std::move(snapshot)]() mutable { context_.snapshot = std::move(snapshot); });
+}
+
+void NodeWorker::drain() {
+  loop_.post([this] {
+    for (auto& [address, serving] : serving_) serving->listener.close();
+    serving_.clear();
+    context_.idle.cancel_all();
+  });
+}
+
+}  // namespace vignette::proxy

@@ -1,0 +1,423 @@
+#include "proxy/process/server.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "net/limits.h"
+#include "proxy/process/allocator.h"
+
+namespace vignette::proxy {
+namespace {
+
+constexpr unsigned kFileThreads = 4;
+constexpr std::size_t kFileQueue = 1024;
+constexpr Duration kDrainPoll = std::chrono::milliseconds(20);
+
+unsigned worker_count(const conf::Config& config) {
+  if (config.server.workers) return config.server.workers;
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+LogLevel log_level(conf::LogLevel level) {
+  switch (level) {
+    case conf::LogLevel::debug: return LogLevel::debug;
+    case conf::LogLevel::info: return LogLevel::info;
+    case conf::LogLevel::warn: return LogLevel::warn;
+    case conf::LogLevel::error: return LogLevel::error;
+  }
+  return LogLevel::info;
+}
+
+cache::MemoryStoreOptions store_options(const conf::Config& config) {
+  return {.budget_bytes = config.cache.memory, .max_object_bytes = config.cache.max_object, .shards = 0};
+}
+
+Result<net::Address> socket_address(const conf::Address& address) {
+  return net::Address::parse(address.to_string());
+}
+
+// Beside our own program, where the build and packages put it.
+std::string imaging_program() {
+  std::error_code error;
+  std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return (self.parent_path() / "vignette-imaging").string();
+}
+
+bool serves_images(const conf::Config& config) {
+  for (const conf::Site& site : config.sites) {
+    for (const conf::Route& route : site.routes) {
+      if (route.kind == conf::RouteKind::images) return true;
+    }
+  }
+  return false;
+}
+
+std::string_view listener_kind(const conf::Listener& options) { return options.tls ? "https" : "http"; }
+
+void print_line(std::string line) {
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stdout);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& log)
+    : log_(log),
+      load_(std::move(load)),
+      config_(std::move(config)),
+      worker_count_(worker_count(*config_)),
+      ticket_key_(net::random_ticket_key()),
+      started_(clock_.now()),
+      started_wall_(clock_.wall()),
+      metrics_(worker_count_),
+      node_metrics_(metrics_),
+      store_(store_options(*config_)),
+      fills_(store_),
+      file_pool_("files", kFileThreads, kFileQueue),
+      loop_({.index = -1, .name = "main"}),
+      servers_(metrics_),
+      node_{.clock = clock_,
+            .log = log_,
+            .metrics = node_metrics_,
+            .store = store_,
+            .fills = fills_,
+            .file_pool = file_pool_,
+            .servers = servers_,
+            .imaging = nullptr,
+            .access_log = nullptr} {}
+
+Server::~Server() = default;
+
+int Server::run() {
+  if (!start()) return 1;
+  loop_.run();
+  stop_all();
+  log_.info("stopped");
+  return exit_status_;
+}
+
+bool Server::start() {
+  net::ignore_sigpipe();
+  log_.set_level(log_level(config_->log.level));
+  std::uint64_t files = net::raise_file_limit();
+  log_.debug("open files: at most {}", files);
+  if (!bind_listeners(*config_) || !open_admin()) return false;
+  if (config_->log.access != "off") {
+    auto file = open_line_file(config_->log.access);
+    if (!file) {
+      log_.error("access log {}: cannot be opened (errno {})", config_->log.access, file.error().sys_errno);
+      return false;
+    }
+    access_log_ = std::make_unique<LineSink>(std::move(*file), LineSinkOptions{.producers = worker_count_}, clock_,
+                                             log_);
+    node_.access_log = access_log_.get();
+  }
+  // Keys and certificates may be readable by root alone, so they are read before the user changes.
+  if (!build_first_snapshot()) return false;
+  if (auto dropped = net::drop_user(config_->server.user); !config_->server.user.empty() && !dropped) {
+    log_.error("[server] user: {}", dropped.error());
+    return false;
+  }
+  if (!start_imaging(*config_)) return false;
+  register_metrics();
+  watch_signals();
+  for (unsigned i = 0; i < worker_count_; ++i) {
+    workers_.push_back(std::make_unique<NodeWorker>(node_, i, snapshot_));
+  }
+  apply_listeners(*config_);
+  for (auto& worker : workers_) worker->start();
+  health_ = std::make_unique<HealthChecker>(node_, loop_);
+  health_->apply(snapshot_);
+  announce();
+  return true;
+}
+
+bool Server::bind_listeners(const conf::Config& config) {
+  for (const conf::Listener& options : config.listeners) {
+    bool known = std::ranges::any_of(listening_, [&](const auto& has) { return has.address == options.address; });
+    if (!known && !open_listener(options)) return false;
+  }
+  return true;
+}
+
+// One socket a worker; they share the address by SO_REUSEPORT, a unix socket is one that all accept on.
+bool Server::open_listener(const conf::Listener& options) {
+  auto address = socket_address(options.address);
+  Bound bound{.options = options, .address = {}, .sockets = {}};
+  for (unsigned i = 0; address && i < worker_count_; ++i) {
+    if (address->is_unix() && i > 0) break;
+    auto listener = net::Listener::open(*address);
+    if (!listener) {
+      log_.error("listener {}: {} ({})", options.address.to_string(), to_string(listener.error().code),
+                 std::strerror(listener.error().sys_errno));
+      return false;
+    }
+    // Port 0: the kernel chose for the first one, the others join it.
+    address = listener->address();
+    bound.address = listener->address();
+    bound.sockets.push_back(std::move(*listener));
+  }
+  if (!address) {
+    log_.error("listener {}: not an address", options.address.to_string());
+    return false;
+  }
+  bound_.push_back(std::move(bound));
+  return true;
+}
+
+bool Server::start_imaging(const conf::Config& config) {
+  if (imaging_ || !serves_images(config)) return true;
+  imaging_ = std::make_unique<ImagingService>(
+      loop_, ImagingService::Options{.program = imaging_program(),
+                                     .workers = config.images.workers,
+                                     .deadline = config.images.deadline,
+                                     .max_pixels = config.images.max_pixels,
+                                     .max_source_bytes = config.images.max_source},
+      log_, metrics_);
+  auto started = imaging_->start();
+  if (!started) {
+    log_.error("imaging: {}", started.error());
+    return false;
+  }
+  node_.imaging = imaging_.get();
+  return true;
+}
+
+SnapshotOptions Server::snapshot_options(std::uint64_t generation) const {
+  return {.workers = worker_count_, .generation = generation, .ticket_key = ticket_key_};
+}
+
+bool Server::build_first_snapshot() {
+  auto built = build_snapshot(config_, node_, snapshot_options(1));
+  if (!built) {
+    for (const std::string& error : built.error()) log_.error("{}", error);
+    return false;
+  }
+  snapshot_ = std::move(*built);
+  return true;
+}
+
+bool Server::open_admin() {
+  if (!config_->server.admin) return true;
+  auto address = socket_address(*config_->server.admin);
+  if (!address) {
+    log_.error("[server] admin: not an address");
+    return false;
+  }
+  AdminServer::Sources sources;
+  sources.metrics = [this] {
+    std::string text;
+    metrics_.render(text);
+    return text;
+  };
+  sources.status = [this] { return status_json(); };
+  sources.origins = [this] { return servers_.status_json(); };
+  sources.strands = [this] { return AdminServer::strands_json(loop_); };
+  admin_ = std::make_unique<AdminServer>(loop_, std::move(sources));
+  auto opened = admin_->open(*address);
+  if (!opened) {
+    log_.error("admin {}: {} ({})", address->to_string(), to_string(opened.error().code),
+               std::strerror(opened.error().sys_errno));
+    return false;
+  }
+  return true;
+}
+
+// One line for each address, in a form that scripts read, then the word that all is well.
+void Server::announce() {
+  for (const Bound& bound : bound_) {
+    print_line(fmt::format("vignette: listening on {} ({})", bound.address.to_string(),
+                           listener_kind(bound.options)));
+  }
+  if (admin_) print_line(fmt::format("vignette: listening on {} (admin)", admin_->address().to_string()));
+  print_line("vignette: ready");
+  if (on_ready_) on_ready_();
+}
+
+void Server::watch_signals() {
+  for (int number : {SIGTERM, SIGINT}) {
+    loop_.on_unix_signal(number, [this] { begin_drain(); });
+  }
+  loop_.on_unix_signal(SIGHUP, [this] { reload(); });
+  loop_.on_unix_signal(SIGUSR1, [this] {
+    if (access_log_) access_log_->reopen();
+    log_.info("access log: opened again");
+  });
+}
+
+// Hands bound sockets to workers, and takes away listeners that the configuration no longer has.
+void Server::apply_listeners(const conf::Config& config) {
+  for (Bound& bound : bound_) {
+    for (std::size_t i = 0; i < bound.sockets.size(); ++i) {
+      workers_[i]->add_listener(std::move(bound.sockets[i]), bound.options);
+    }
+    if (!bound.sockets.empty()) listening_.push_back(bound.options);
+    bound.sockets.clear();
+  }
+  std::erase_if(listening_, [&](const conf::Listener& has) {
+    bool kept = std::ranges::any_of(config.listeners, [&](const auto& wanted) { return wanted.address == has.address; });
+    if (kept) return false;
+    for (auto& worker : workers_) worker->remove_listener(has.address.to_string());
+    std::erase_if(bound_, [&](const Bound& bound) { return bound.options.address == has.address; });
+    return true;
+  });
+}
+
+void Server::reload() {
+  if (node_.draining) return;
+  conf::Loaded loaded = load_();
+  if (!loaded) {
+    ++reloads_failed_;
+    for (const conf::Diagnostic& diagnostic : loaded.error()) log_.error("{}", diagnostic.to_string());
+    log_.error("reload: the configuration is wrong; going on with the one in use");
+    return;
+  }
+  auto built = build_snapshot(*loaded, node_, snapshot_options(snapshot_->generation + 1));
+  if (!built) {
+    ++reloads_failed_;
+    for (const std::string& error : built.error()) log_.error("{}", error);
+    log_.error("reload: the configuration cannot be used; going on with the one in use");
+    return;
+  }
+  std::size_t bound_before = bound_.size();
+  if (!bind_listeners(**loaded) || !start_imaging(**loaded)) {
+    ++reloads_failed_;
+    bound_.erase(bound_.begin() + static_cast<std::ptrdiff_t>(bound_before), bound_.end());
+    log_.error("reload: going on with the configuration in use");
+    return;
+  }
+  apply(std::move(*loaded), std::move(*built));
+}
+
+void Server::apply(std::shared_ptr<const conf::Config> config, SnapshotRef snapshot) {
+  config_ = std::move(config);
+  snapshot_ = std::move(snapshot);
+  log_.set_level(log_level(config_->log.level));
+  for (auto& worker : workers_) worker->apply(snapshot_);
+  apply_listeners(*config_);
+  health_->apply(snapshot_);
+  log_.info("reload: configuration {} is in use", snapshot_->generation);
+}
+
+void Server::begin_drain() {
+  if (node_.draining.exchange(true)) {
+    log_.warn("second signal: ending without waiting");
+    loop_.stop();
+    return;
+  }
+  log_.info("draining: at most {} ms for requests in flight", config_->timeouts.drain.count());
+  for (auto& worker : workers_) worker->drain();
+  loop_.spawn_named("drain", drain_strand, std::ref(*this));
+}
+
+net::Task<void> Server::drain_strand(Server& server) {
+  TimePoint deadline = server.loop_.now() + server.config_->timeouts.drain;
+  while (server.node_metrics_.connections_open.value() > 0) {
+    if (server.loop_.now() >= deadline) {
+      server.log_.warn("drain: {} connections still open", server.node_metrics_.connections_open.value());
+      break;
+    }
+    auto slept = co_await net::sleep_for(kDrainPoll);
+    if (!slept) co_return;
+  }
+  server.loop_.stop();
+}
+
+// The loop has ended; what it waited on goes first, what others point to goes last.
+void Server::stop_all() {
+  admin_.reset();
+  health_.reset();
+  for (auto& worker : workers_) worker->stop();
+  for (auto& worker : workers_) worker->join();
+  imaging_.reset();
+  workers_.clear();
+  metric_callbacks_.clear();
+  if (access_log_) access_log_->flush();
+}
+
+void Server::register_metrics() {
+  using enum MetricType;
+  auto add = [this](MetricType type, std::string_view name, std::string_view help, std::function<double()> read) {
+    metric_callbacks_.push_back(metrics_.callback(type, name, help, {}, std::move(read)));
+  };
+  auto number = [](auto value) { return static_cast<double>(value); };
+  add(gauge, "vignette_cache_objects", "Objects in the memory tier.",
+      [this, number] { return number(store_.stats().objects); });
+  add(gauge, "vignette_cache_used_bytes", "Bytes of the memory tier in use, open fills and pinned objects included.",
+      [this, number] { return number(store_.stats().used_bytes); });
+  add(gauge, "vignette_cache_budget_bytes", "Bytes the memory tier may use.",
+      [this, number] { return number(store_.stats().budget_bytes); });
+  add(counter, "vignette_cache_evictions_total", "Objects evicted from the memory tier.", [this, number] {
+    cache::StoreStats stats = store_.stats();
+    return number(stats.evictions_small + stats.evictions_main + stats.evictions_large);
+  });
+  add(gauge, "vignette_fills_open", "Fetches into the cache under way.",
+      [this, number] { return number(fills_.stats().open); });
+  add(gauge, "vignette_allocated_bytes", "Live allocations, as the allocator counts them.",
+      [number] { return number(allocated_bytes()); });
+  add(gauge, "vignette_configuration_generation", "Configurations applied since the start.",
+      [this, number] { return number(snapshot_->generation); });
+  add(counter, "vignette_reloads_failed_total", "Reloads refused because the configuration was wrong.",
+      [this, number] { return number(reloads_failed_); });
+  add(counter, "vignette_access_log_dropped_total", "Access log lines dropped.",
+      [this, number] { return number(access_log_ ? access_log_->dropped_lines() : 0); });
+  for (unsigned i = 0; i < worker_count_; ++i) {
+    std::string index = std::to_string(i);
+    auto add_worker = [&](MetricType type, std::string_view name, std::string_view help,
+                          std::function<double(NodeWorker&)> read) {
+      metric_callbacks_.push_back(metrics_.callback(type, name, help, {{"worker", index}}, [this, i, read] {
+        return i < workers_.size() ? read(*workers_[i]) : 0.0;
+      }));
+    };
+    add_worker(gauge, "vignette_loop_lag_seconds", "How late the loop is, a moving average.", [](NodeWorker& worker) {
+      return std::chrono::duration<double>(worker.loop().loop_lag()).count();
+    });
+    add_worker(counter, "vignette_worker_allocated_bytes_total", "Bytes the worker's thread has ever allocated.",
+               [number](NodeWorker& worker) { return number(worker.allocated_bytes()); });
+    add_worker(counter, "vignette_accept_exhausted_total", "Accepts put off because descriptors ran out.",
+               [number](NodeWorker& worker) { return number(worker.loop().counters().accept_exhausted.load()); });
+  }
+}
+
+std::string Server::status_json() const {
+  std::string text;
+  JsonWriter json(text);
+  cache::StoreStats cache = store_.stats();
+  json.begin_object();
+  json.field("version", VIGNETTE_VERSION);
+  json.field("pid", static_cast<int>(::getpid()));
+  json.key("uptime_seconds").fixed(std::chrono::duration<double>(clock_.now() - started_).count(), 1);
+  json.field("draining", node_.draining.load());
+  json.field("workers", worker_count_);
+  json.field("configuration", config_->files.empty() ? std::string_view("quickstart") : config_->files.front());
+  json.field("generation", snapshot_->generation);
+  json.key("listeners").begin_array();
+  for (const Bound& bound : bound_) {
+    json.begin_object().field("address", bound.address.to_string()).field("kind", listener_kind(bound.options));
+    json.end_object();
+  }
+  json.end_array();
+  json.key("connections").begin_object().field("open", node_metrics_.connections_open.value());
+  json.field("accepted", node_metrics_.connections_accepted.value()).end_object();
+  json.key("requests").begin_object();
+  for (std::size_t i = 0; i < kCacheOutcomes; ++i) {
+    json.field(to_string(static_cast<CacheOutcome>(i)), node_metrics_.cache[i]->value());
+  }
+  json.end_object();
+  json.key("cache").begin_object();
+  json.field("objects", cache.objects).field("bytes", cache.bytes).field("used_bytes", cache.used_bytes);
+  json.field("budget_bytes", cache.budget_bytes).field("open_fills", fills_.stats().open).end_object();
+  json.key("origins").raw(servers_.status_json());
+  json.end_object();
+  return text;
+}
+
+}  // namespace vignette::proxy

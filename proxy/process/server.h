@@ -1,0 +1,105 @@
+// The node: builds what all threads share, binds, starts workers, answers signals, reloads, drains.
+// Everything here runs on the main thread, most of it in the main loop.
+//
+//   SIGTERM, SIGINT  drain: no new connections, requests in flight finish (at most `drain`), then exit 0;
+//                    a second one ends at once
+//   SIGHUP           read the configuration again and apply it; a wrong one changes nothing
+//   SIGUSR1          open the access log again
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bounded_pool.h"
+#include "base/line_sink.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "cache/fill_table.h"
+#include "cache/memory_store.h"
+#include "conf/loader.h"
+#include "net/worker.h"
+#include "proxy/admin/admin_server.h"
+#include "proxy/media/imaging_service.h"
+#include "proxy/node.h"
+#include "proxy/origin/health.h"
+#include "proxy/origin/server_registry.h"
+#include "proxy/process/node_worker.h"
+
+namespace vignette::proxy {
+
+class Server {
+ public:
+  // Reads the configuration, first at start and again on SIGHUP.
+  using Load = std::function<conf::Loaded()>;
+
+  Server(std::shared_ptr<const conf::Config> config, Load load, Logger& log);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Called once, when everything listens. To be set before run().
+  void on_ready(std::function<void()> callback) { on_ready_ = std::move(callback); }
+  // Until a signal ends it. The exit status of the program; what went wrong has been logged.
+  int run();
+
+ private:
+  bool start();
+  bool bind_listeners(const conf::Config& config);
+  bool open_listener(const conf::Listener& options);
+  bool start_imaging(const conf::Config& config);
+  bool build_first_snapshot();
+  bool open_admin();
+  void announce();
+  void watch_signals();
+  void register_metrics();
+
+  void reload();
+  void apply_listeners(const conf::Config& config);
+  void apply(std::shared_ptr<const conf::Config> config, SnapshotRef snapshot);
+  void begin_drain();
+  static net::Task<void> drain_strand(Server& server);
+  void stop_all();
+
+  std::string status_json() const;
+  SnapshotOptions snapshot_options(std::uint64_t generation) const;
+
+  Logger& log_;
+  Load load_;
+  std::function<void()> on_ready_;
+  SystemClock clock_;
+  std::shared_ptr<const conf::Config> config_;
+  const unsigned worker_count_;
+  const net::TicketKey ticket_key_;
+  TimePoint started_;
+  WallTime started_wall_;
+
+  Metrics metrics_;
+  NodeMetrics node_metrics_;
+  cache::MemoryStore store_;
+  cache::FillTable fills_;
+  BoundedPool file_pool_;
+  std::unique_ptr<LineSink> access_log_;
+  net::Worker loop_;
+  ServerRegistry servers_;
+  std::unique_ptr<ImagingService> imaging_;
+  Node node_;
+  SnapshotRef snapshot_;
+  std::unique_ptr<HealthChecker> health_;
+  std::unique_ptr<AdminServer> admin_;
+  // Bound and not yet handed to a worker, in the order of workers; by address.
+  struct Bound {
+    conf::Listener options;
+    net::Address address;
+    std::vector<net::Listener> sockets;
+  };
+  std::vector<Bound> bound_;
+  std::vector<conf::Listener> listening_;
+  std::vector<std::unique_ptr<NodeWorker>> workers_;
+  std::vector<Metrics::Callback> metric_callbacks_;
+  unsigned reloads_failed_ = 0;
+  int exit_status_ = 0;
+};
+
+}  // namespace vignette::proxy

@@ -1,0 +1,204 @@
+#include "proxy/route/snapshot.h"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "geo/country.h"
+#include "proxy/node.h"
+#include "proxy/origin/make_origin.h"
+
+namespace vignette::proxy {
+namespace {
+
+std::chrono::seconds seconds(conf::milliseconds duration) {
+  return std::chrono::ceil<std::chrono::seconds>(duration);
+}
+
+cache::CachePolicy cache_policy(const conf::RouteCache& options) {
+  cache::CachePolicy policy;
+  switch (options.mode) {
+    case conf::CacheMode::on: policy.mode = cache::CacheMode::on; break;
+    case conf::CacheMode::explicit_only: policy.mode = cache::CacheMode::explicit_only; break;
+    case conf::CacheMode::off: policy.mode = cache::CacheMode::off; break;
+  }
+  if (options.ttl) policy.default_ttl = seconds(*options.ttl);
+  policy.stale_if_error = seconds(options.stale_if_error);
+  return policy;
+}
+
+imaging::UnsignedPolicy unsigned_policy(conf::UnsignedImages option) {
+  switch (option) {
+    case conf::UnsignedImages::off: return imaging::UnsignedPolicy::off;
+    case conf::UnsignedImages::presets: return imaging::UnsignedPolicy::presets;
+    case conf::UnsignedImages::on: return imaging::UnsignedPolicy::on;
+  }
+  return imaging::UnsignedPolicy::off;
+}
+
+// Collects errors, so that an operator sees all of them at once.
+class Builder {
+ public:
+  Builder(std::shared_ptr<const conf::Config> config, Node& node, const SnapshotOptions& options)
+      : node_(node), options_(options), snapshot_(std::make_shared<Snapshot>()) {
+    snapshot_->config = std::move(config);
+    snapshot_->generation = options.generation;
+  }
+
+  std::expected<SnapshotRef, std::vector<std::string>> build() {
+    make_certificates();
+    load_tls();
+    load_countries();
+    load_images();
+    make_origins();
+    if (!errors_.empty()) return std::unexpected(std::move(errors_));
+    make_router();
+    return SnapshotRef(std::move(snapshot_));
+  }
+
+ private:
+  const conf::Config& config() const { return *snapshot_->config; }
+
+  void make_certificates() {
+    namespace fs = std::filesystem;
+    for (const conf::Certificate& certificate : config().certificates) {
+      std::error_code ignored;
+      if (certificate.self_signed.empty() || fs::exists(certificate.chain, ignored)) continue;
+      fs::create_directories(fs::path(certificate.chain).parent_path(), ignored);
+      auto made = net::make_self_signed(certificate.self_signed, certificate.chain, certificate.key);
+      if (!made) errors_.push_back(made.error());
+    }
+  }
+
+  void load_tls() {
+    bool wanted = std::ranges::any_of(config().listeners, [](const auto& listener) { return listener.tls; });
+    if (!wanted || !errors_.empty()) return;
+    net::TlsServerOptions options;
+    for (const conf::Certificate& certificate : config().certificates) {
+      options.certificates.push_back({certificate.chain, certificate.key});
+    }
+    options.alpn = {"http/1.1"};
+    options.ticket_key = options_.ticket_key;
+    for (unsigned i = 0; i < options_.workers; ++i) {
+      auto server = net::TlsServer::create(options);
+      if (!server) {
+        errors_.push_back(server.error());
+        return;
+      }
+      snapshot_->tls.push_back(std::move(*server));
+    }
+  }
+
+  void load_countries() {
+    if (config().geo.country.empty()) return;
+    auto database = geo::Database::open(config().geo.country);
+    if (!database) {
+      errors_.push_back(database.error());
+      return;
+    }
+    snapshot_->countries = std::move(*database);
+  }
+
+  void load_images() {
+    const conf::ImageOptions& options = config().images;
+    imaging::GrammarOptions grammar_options;
+    for (const auto& [name, operations] : options.presets) grammar_options.presets.emplace(name, operations);
+    grammar_options.ladder = options.ladder;
+    auto grammar = imaging::Grammar::make(std::move(grammar_options));
+    if (!grammar) {
+      errors_.push_back(fmt::format("[images]: {}", grammar.error().message()));
+      return;
+    }
+    imaging::UrlOptions url_options;
+    url_options.unsigned_policy = unsigned_policy(options.unsigned_access);
+    for (const conf::ImageKey& key : options.keys) {
+      url_options.keys.push_back({key.id, std::string(key.secret.reveal())});
+    }
+    auto urls = imaging::ImageUrls::make(std::move(url_options),
+                                         std::make_shared<const imaging::Grammar>(std::move(*grammar)));
+    if (!urls) {
+      errors_.push_back(fmt::format("[images]: {}", urls.error().message));
+      return;
+    }
+    snapshot_->image_urls = std::make_unique<const imaging::ImageUrls>(std::move(*urls));
+  }
+
+  void make_origins() {
+    for (const conf::Origin& options : config().origins) {
+      auto origin = make_origin(options, node_);
+      if (!origin) {
+        errors_.push_back(fmt::format("[origin.{}]: {}", options.name, origin.error()));
+        continue;
+      }
+      snapshot_->origins.emplace(options.name, std::move(*origin));
+    }
+  }
+
+  std::unique_ptr<Route> make_route(const conf::Site& site, const conf::Route& options) {
+    auto route = std::make_unique<Route>();
+    route->options = &options;
+    route->label = fmt::format("{}{}{}", site.hosts.front(), options.path, options.prefix ? "*" : "");
+    for (const std::string& name : options.origins) route->origins.push_back(snapshot_->origins.at(name).get());
+    route->cache_policy = cache_policy(options.cache);
+    route->geo.allow.assign(options.geo.allow_countries.begin(), options.geo.allow_countries.end());
+    route->geo.deny.assign(options.geo.deny_countries.begin(), options.geo.deny_countries.end());
+    route->uses_geo = !route->geo.allow.empty() || !route->geo.deny.empty();
+    route->metrics.duration =
+        &node_.metrics.registry.histogram("vignette_request_duration_seconds",
+                                          "From a request's head to the last byte of its answer, by route.",
+                                          {{"route", route->label}});
+    return route;
+  }
+
+  void make_router() {
+    std::vector<std::unique_ptr<Site>> sites;
+    for (const conf::Site& options : config().sites) {
+      auto site = std::make_unique<Site>();
+      site->name = options.hosts.front();
+      for (const conf::Route& route : options.routes) site->routes.push_back(make_route(options, route));
+      sites.push_back(std::move(site));
+    }
+    snapshot_->router = std::make_unique<Router>(std::move(sites), config().sites);
+  }
+
+  Node& node_;
+  const SnapshotOptions& options_;
+  std::shared_ptr<Snapshot> snapshot_;
+  std::vector<std::string> errors_;
+};
+
+conf::Checks::Reason reason_of(const auto& result) {
+  return result ? conf::Checks::Reason() : conf::Checks::Reason(result.error());
+}
+
+}  // namespace
+
+std::expected<SnapshotRef, std::vector<std::string>> build_snapshot(std::shared_ptr<const conf::Config> config,
+                                                                    Node& node, const SnapshotOptions& options) {
+  return Builder(std::move(config), node, options).build();
+}
+
+conf::Checks snapshot_checks() {
+  conf::Checks checks;
+  checks.certificate = [](const conf::Certificate& certificate) {
+    net::TlsServerOptions options;
+    options.certificates.push_back({certificate.chain, certificate.key});
+    return reason_of(net::TlsServer::create(options));
+  };
+  checks.country_database = [](const std::string& path) { return reason_of(geo::Database::open(path)); };
+  checks.ca_file = [](const std::string& path) {
+    net::TlsClientOptions options;
+    options.ca_file = path;
+    return reason_of(net::TlsClient::create(options));
+  };
+  checks.preset = [](std::string_view operations) -> conf::Checks::Reason {
+    imaging::GrammarOptions options;
+    options.presets.emplace("preset", operations);
+    auto grammar = imaging::Grammar::make(std::move(options));
+    if (grammar) return std::nullopt;
+    return grammar.error().message();
+  };
+  return checks;
+}
+
+}  // namespace vignette::proxy

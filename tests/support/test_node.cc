@@ -1,0 +1,166 @@
+#include "tests/support/test_node.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <stdexcept>
+
+#include "base/strings.h"
+#include "conf/loader.h"
+#include "net/limits.h"
+
+namespace vignette::test {
+namespace {
+
+constexpr std::uint64_t kStoreBytes = std::uint64_t{64} << 20;
+
+std::uint64_t store_bytes(const std::string& toml) {
+  auto loaded = conf::load_text(toml, "test.toml", ".");
+  return loaded && toml.find("[cache]") != std::string::npos ? (*loaded)->cache.memory : kStoreBytes;
+}
+
+}  // namespace
+
+TempDir::TempDir() {
+  std::string name = (std::filesystem::temp_directory_path() / "vignette-test-XXXXXX").string();
+  if (!::mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
+  path_ = name;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+void TempDir::write(const std::string& name, std::string_view bytes) const {
+  std::filesystem::path file = std::filesystem::path(path_) / name;
+  std::filesystem::create_directories(file.parent_path());
+  std::ofstream(file, std::ios::binary) << bytes;
+}
+
+TestNode::TestNode(const std::string& toml, const Options& options)
+    : log_(LogLevel::debug,
+           [this](LogLevel, std::string_view line) {
+             std::lock_guard lock(log_mutex_);
+             log_lines_ += line;
+           }),
+      options_(options),
+      metrics_(options.workers),
+      node_metrics_(metrics_),
+      store_({.budget_bytes = store_bytes(toml)}),
+      fills_(store_),
+      files_("files", 2, 1024),
+      main_({.index = -1, .name = "main"}),
+      servers_(metrics_),
+      node_{.clock = clock_,
+            .log = log_,
+            .metrics = node_metrics_,
+            .store = store_,
+            .fills = fills_,
+            .file_pool = files_,
+            .servers = servers_,
+            .imaging = nullptr,
+            .access_log = nullptr},
+      ticket_key_(net::random_ticket_key()) {
+  net::ignore_sigpipe();
+  snapshot_ = build(toml);
+  if (options.imaging) {
+    const conf::ImageOptions& images = snapshot_->config->images;
+    imaging_ = std::make_unique<proxy::ImagingService>(
+        main_,
+        proxy::ImagingService::Options{.program = VIGNETTE_IMAGING_PROGRAM,
+                                       .workers = 2,
+                                       .deadline = images.deadline,
+                                       .max_pixels = images.max_pixels,
+                                       .max_source_bytes = images.max_source},
+        log_, metrics_);
+    auto started = imaging_->start();
+    if (!started) throw std::runtime_error(started.error());
+    node_.imaging = imaging_.get();
+  }
+  for (unsigned i = 0; i < options.workers; ++i) {
+    workers_.push_back(std::make_unique<proxy::NodeWorker>(node_, i, snapshot_));
+  }
+  for (const conf::Listener& listener : snapshot_->config->listeners) {
+    auto address = net::Address::parse(listener.address.to_string());
+    for (auto& worker : workers_) {
+      auto bound = net::Listener::open(*address);
+      if (!bound) throw std::runtime_error("cannot listen");
+      address = bound->address();
+      worker->add_listener(std::move(*bound), listener);
+    }
+    ports_.push_back(address->port());
+  }
+  for (auto& worker : workers_) worker->start();
+  health_ = std::make_unique<proxy::HealthChecker>(node_, main_);
+  health_->apply(snapshot_);
+  main_thread_ = std::thread([this] { main_.run(); });
+}
+
+TestNode::~TestNode() {
+  for (auto& worker : workers_) worker->stop();
+  for (auto& worker : workers_) worker->join();
+  std::promise<void> done;
+  main_.post([&] {
+    health_.reset();
+    done.set_value();
+  });
+  done.get_future().wait();
+  main_.stop();
+  main_thread_.join();
+  imaging_.reset();
+  workers_.clear();
+}
+
+proxy::SnapshotRef TestNode::build(const std::string& toml) {
+  std::string errors;
+  auto loaded = conf::load_text(toml, "test.toml", ".");
+  if (!loaded) {
+    for (const conf::Diagnostic& diagnostic : loaded.error()) errors += diagnostic.to_string() + "\n";
+    throw std::runtime_error(errors);
+  }
+  auto built = proxy::build_snapshot(
+      *loaded, node_, {.workers = options_.workers, .generation = ++generation_, .ticket_key = ticket_key_});
+  if (!built) {
+    for (const std::string& error : built.error()) errors += error + "\n";
+    throw std::runtime_error(errors);
+  }
+  return *built;
+}
+
+void TestNode::reload(const std::string& toml) {
+  snapshot_ = build(toml);
+  for (auto& worker : workers_) worker->apply(snapshot_);
+  std::promise<void> done;
+  main_.post([&] {
+    health_->apply(snapshot_);
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void TestNode::drain() {
+  node_.draining = true;
+  for (auto& worker : workers_) worker->drain();
+}
+
+double TestNode::metric(std::string_view name, std::string_view labels) {
+  std::string text;
+  metrics_.render(text);
+  double sum = 0;
+  for (std::string_view line : split(text, '\n')) {
+    if (!line.starts_with(name) || line.size() <= name.size()) continue;
+    if (line[name.size()] != '{' && line[name.size()] != ' ') continue;
+    if (!labels.empty() && line.find(labels) == std::string_view::npos) continue;
+    sum += std::strtod(std::string(line.substr(line.rfind(' ') + 1)).c_str(), nullptr);
+  }
+  return sum;
+}
+
+std::string TestNode::log_text() {
+  std::lock_guard lock(log_mutex_);
+  return log_lines_;
+}
+
+}  // namespace vignette::test

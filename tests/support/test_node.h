@@ -1,0 +1,92 @@
+// A node inside the test's process: real workers, sockets on port 0 of 127.0.0.1, configuration inline.
+//
+//   TestNode node(R"([[listener]] address = "127.0.0.1:0" …)");
+//   RawClient client(node.port());
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/bounded_pool.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "cache/fill_table.h"
+#include "cache/memory_store.h"
+#include "net/worker.h"
+#include "proxy/media/imaging_service.h"
+#include "proxy/node.h"
+#include "proxy/origin/health.h"
+#include "proxy/origin/server_registry.h"
+#include "proxy/process/node_worker.h"
+
+namespace vignette::test {
+
+// A directory that goes away with the test.
+class TempDir {
+ public:
+  TempDir();
+  ~TempDir();
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  const std::string& path() const { return path_; }
+  // Writes a file below it, making folders on the way.
+  void write(const std::string& name, std::string_view bytes) const;
+
+ private:
+  std::string path_;
+};
+
+class TestNode {
+ public:
+  struct Options {
+    unsigned workers = 1;
+    bool imaging = false;  // starts the real vignette-imaging program
+  };
+  // Throws with all diagnostics when the configuration is wrong. Every listener's port must be 0.
+  explicit TestNode(const std::string& toml) : TestNode(toml, Options()) {}
+  TestNode(const std::string& toml, const Options& options);
+  ~TestNode();
+
+  // Of the n-th listener of the configuration.
+  std::uint16_t port(std::size_t listener = 0) const { return ports_.at(listener); }
+  // Applies another configuration as SIGHUP does (listeners stay as they are).
+  void reload(const std::string& toml);
+  void drain();
+  // The sum of a counter or gauge over its label sets whose line contains `labels`; 0 when absent.
+  double metric(std::string_view name, std::string_view labels = "");
+  cache::MemoryStore& store() { return store_; }
+  // Log lines so far.
+  std::string log_text();
+
+ private:
+  proxy::SnapshotRef build(const std::string& toml);
+
+  std::mutex log_mutex_;
+  std::string log_lines_;
+  Logger log_;
+  SystemClock clock_;
+  Options options_;
+  Metrics metrics_;
+  proxy::NodeMetrics node_metrics_;
+  cache::MemoryStore store_;
+  cache::FillTable fills_;
+  BoundedPool files_;
+  net::Worker main_;
+  proxy::ServerRegistry servers_;
+  std::unique_ptr<proxy::ImagingService> imaging_;
+  proxy::Node node_;
+  net::TicketKey ticket_key_;
+  std::uint64_t generation_ = 0;
+  proxy::SnapshotRef snapshot_;
+  std::unique_ptr<proxy::HealthChecker> health_;
+  std::vector<std::unique_ptr<proxy::NodeWorker>> workers_;
+  std::vector<std::uint16_t> ports_;
+  std::thread main_thread_;
+};
+
+}  // namespace vignette::test
