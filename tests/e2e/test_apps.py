@@ -156,7 +156,7 @@ def test_a_killed_server_costs_no_request_leaves_the_rotation_and_comes_back(nod
 
     late, probes = asyncio.run(scene())
     assert load.failures == []
-    assert load.requests > 1000
+    assert load.requests > 300
     assert late == [], "requests to a server that should be out of rotation"
     assert probes, "a server that is out is still probed"
     back = [count for name, count in seen if name == victim.name]

@@ -29,7 +29,7 @@ def big_photo(tmp_path_factory):
 
 
 def supervisor(node):
-    found = [pid for pid in children(node.pid) if "imaging" in Path(f"/proc/{pid}/comm").read_text()]
+    found = [pid for pid in children(node.pid) if os.readlink(f"/proc/{pid}/exe").endswith("vignette-imaging")]
     return found[0] if found else None
 
 
