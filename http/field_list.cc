@@ -70,13 +70,6 @@ std::size_t FieldList::count(FieldId id) const {
   return lines;
 }
 
-bool FieldList::add(const Field& field) {
-  if (size_ == kCapacity) return false;
-  std::construct_at(at(size_++), field);
-  present_[index(field.id)] = true;
-  return true;
-}
-
 bool FieldList::add(FieldId id, std::string_view value) {
   DCHECK(id != FieldId::other);
   return add(Field{id, lower_case_name(id), value});

@@ -94,6 +94,13 @@ class FieldList {
   alignas(Field) std::byte storage_[kCapacity * sizeof(Field)];  // not zeroed: 5 KiB on a hot path
 };
 
+inline bool FieldList::add(const Field& field) {
+  if (size_ == kCapacity) return false;
+  std::construct_at(at(size_++), field);
+  present_[index(field.id)] = true;
+  return true;
+}
+
 template <typename Predicate>
 std::size_t FieldList::remove_if(Predicate&& unwanted) {
   Field* out = begin();

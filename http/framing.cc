@@ -169,8 +169,14 @@ Refusal frame_request(RequestHead& head) {
   return refusal;
 }
 
+// What nearly every request says, and what needs no reading as a list.
+bool says_just_keep_alive(const FieldList& fields) {
+  return fields.value(FieldId::connection) == "keep-alive" && fields.count(FieldId::connection) == 1;
+}
+
 bool stays_open(const FieldList& fields, Version version) {
   if (!fields.has(FieldId::connection)) return version == Version::http_1_1;
+  if (says_just_keep_alive(fields)) return true;
   if (fields.has_element(FieldId::connection, "close")) return false;
   return version == Version::http_1_1 || fields.has_element(FieldId::connection, "keep-alive");
 }
@@ -231,7 +237,7 @@ Refusal parse_status_line(std::string_view line, ResponseHead& head) {
 Refusal finish_request(RequestHead& head) {
   if (const Refusal refusal = resolve_authority(head); refusal != Refusal::none) return refusal;
   if (const Refusal refusal = frame_request(head); refusal != Refusal::none) return refusal;
-  if (head.fields.has(FieldId::connection)) {
+  if (head.fields.has(FieldId::connection) && !says_just_keep_alive(head.fields)) {
     if (const Refusal refusal = check_connection(head.fields); refusal != Refusal::none) return refusal;
   }
   head.keep_alive = stays_open(head.fields, head.version);

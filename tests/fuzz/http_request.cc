@@ -35,7 +35,10 @@ void check_model(const RequestHead& head) {
   VCHECK((head.framing == Framing::length) == (head.content_length != 0));
 }
 
-void check_round_trip(const RequestHead& head) {
+void check_round_trip(RequestHead& head) {
+  // An absolute target without Host, legal in HTTP/1.0: the authority moves to Host.
+  if (!head.authority.empty() && !head.fields.has(FieldId::host))
+    head.fields.add(FieldId::host, head.authority);
   std::string text;
   HeadWriter writer(text, HeadWriter::Names::conventional);
   writer.request_line(head.method_name, head.path, head.has_query, head.query, head.version);
