@@ -127,6 +127,8 @@ ErrorClass run(const Job& job, std::string_view source, EngineResult& result) {
 }  // namespace
 
 bool engine_init(const char* program) {
+  // Library chatter about hostile files is nobody's news, and printing it would need system calls.
+  g_log_set_default_handler([](const gchar*, GLogLevelFlags, const gchar*, gpointer) {}, nullptr);
   if (vips_init(program) != 0) return false;
   vips_concurrency_set(1);
   vips_cache_set_max(0);

@@ -3,7 +3,7 @@
 namespace vignette::imaging {
 
 Image open_source(std::string_view source, SourceFormat format, int shrink) {
-  void* data = const_cast<char*>(source.data());  // NOLINT: libvips only reads it
+  void* data = const_cast<char*>(source.data());
   const std::size_t size = source.size();
   const VipsAccess access = VIPS_ACCESS_SEQUENTIAL;
   const VipsFailOn fail_on = VIPS_FAIL_ON_TRUNCATED;

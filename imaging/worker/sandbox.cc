@@ -89,6 +89,8 @@ bool allow_narrow(const Filter& filter, int socket) {
          allow_when(filter, SCMP_SYS(prctl), {equals(0, PR_SET_NAME)}) &&
          allow_when(filter, SCMP_SYS(prlimit64), {equals(0, 0), equals(1, RLIMIT_CPU)}) &&
          allow_when(filter, SCMP_SYS(tgkill), {equals(0, own)}) &&  // abort()
+         seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 0) ==
+             0 &&  // isatty of stdio
          // Its arguments are behind a pointer; without it glibc falls back to clone.
          seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0;
 }

@@ -33,7 +33,7 @@ std::vector<UniqueFd> take_fds(msghdr& message) {
 
 Result<std::size_t> send_with_fds(int socket, std::string_view bytes, std::span<const int> fds) {
   VCHECK(fds.size() <= kMaxSentFds);
-  iovec part{const_cast<char*>(bytes.data()), bytes.size()};  // NOLINT: sendmsg only reads it
+  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;

@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "imaging/header.h"
 
-using namespace vignette::imaging;  // NOLINT
+using namespace vignette::imaging;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view file(reinterpret_cast<const char*>(data), size);

@@ -8,8 +8,8 @@
 #include "base/check.h"
 #include "imaging/protocol.h"
 
-using namespace vignette;           // NOLINT
-using namespace vignette::imaging;  // NOLINT
+using namespace vignette;
+using namespace vignette::imaging;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);

@@ -7,8 +7,8 @@
 #include "base/strings.h"
 #include "imaging/url.h"
 
-using namespace vignette;           // NOLINT
-using namespace vignette::imaging;  // NOLINT
+using namespace vignette;
+using namespace vignette::imaging;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const auto grammar = std::make_shared<const Grammar>(
