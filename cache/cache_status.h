@@ -16,11 +16,11 @@ struct CacheStatus {
   bool hit = false;  // never beside `forward`: what was revalidated is fwd=stale
   Forward forward = Forward::none;
   int forward_status = 0;  // status the origin answered with; 0: none
-  std::optional<std::chrono::seconds> ttl;
+  std::optional<std::chrono::seconds> ttl = std::nullopt;
   bool stored = false;
   bool collapsed = false;
-  std::string_view detail;  // a token (to_string(Reason)); anything else is sent as a string
-  std::string_view key;     // sent as a string where an admin asked for it
+  std::string_view detail = {};  // a token (to_string(Reason)); anything else is sent as a string
+  std::string_view key = {};     // sent as a string where an admin asked for it
 };
 
 inline constexpr std::size_t kCacheStatusBytes = 256;

@@ -30,10 +30,10 @@ struct KeyHash {
 };
 
 struct KeyParts {
-  std::string_view host;  // Host or :authority, with or without port
-  std::string_view path;  // begins with '/'
-  std::optional<std::string_view> query;
-  std::string_view variant;
+  std::string_view host = {};  // Host or :authority, with or without port
+  std::string_view path = {};  // begins with '/'
+  std::optional<std::string_view> query = std::nullopt;
+  std::string_view variant = {};
 };
 
 // Overwrites `key_string` with the canonical form (a caller that keeps the string does not allocate) and
