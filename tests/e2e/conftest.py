@@ -1,6 +1,7 @@
 """Fixtures: the neighbours live as long as a test file, the node is each test's own."""
 
 import itertools
+import signal
 import sys
 from pathlib import Path
 
@@ -73,6 +74,7 @@ def start_node(tmp_path):
                 node.stop()
             except AssertionError as error:
                 problems.append(str(error))
+        node.child.signal_group(signal.SIGKILL)  # whatever the node left behind when it died
         print(node.child.tail(60))
     assert not problems, problems
 
