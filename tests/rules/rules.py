@@ -69,7 +69,8 @@ HOSTS = re.compile("|".join([
     word("registry", r"\.npmjs\.org"), word("registry", r"\.yarnpkg\.com"), word("npm", r"mirror\.com"),
     word("py", r"pi\.org"), word("files", r"\.pythonhosted"), word("proxy", r"\.golang\.org"),
     word("static", r"\.crates\.io")]))
-SLEEP = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep)\b|(?<![\w.>:])sleep\s*\(")
+# A thread's sleep. A strand that waits on the loop's timers (net::sleep_for) is what those tests are about.
+SLEEP = re.compile(r"this_thread::sleep|\b(usleep|nanosleep)\s*\(|(?<![\w.>:])::sleep\s*\(")
 SWITCHED_OFF = [
     (re.compile(r'(TEST_CASE|SCENARIO)\s*\([^)]*"[^"]*\[(\.|!hide|!mayfail|!shouldfail)'), {".cc", ".h"}),
     (re.compile(r"pytest\.(mark\.)?(skip|xfail|importorskip)"), {".py"}),

@@ -47,7 +47,7 @@ PLANTED = [
     ("scripts/path", f"cd {rules.word('/wo', 'rk/')}main\n", "path of one machine"),
     ("scripts/host", f"curl {rules.word('registry', '.npmjs.org')}\n", "registry"),
     ("tests/unit/base/s_test.cc", "  std::this_thread::sleep_for(1ms);\n", "sleep"),
-    ("tests/unit/base/s2_test.cc", "  sleep(1);\n", "sleep"),
+    ("tests/unit/base/s2_test.cc", "  ::sleep(1);\n", "sleep"),
     ("tests/unit/base/h_test.cc", 'TEST_CASE("hidden", "[.]") {}\n', "switched off"),
     ("tests/unit/base/m_test.cc", 'TEST_CASE("may fail", "[base][!mayfail]") {}\n', "switched off"),
     ("tests/e2e/x_test.py", "@pytest.mark.skip\n", "switched off"),
@@ -55,7 +55,7 @@ PLANTED = [
 ]
 HARMLESS = [
     ("base/lint.cc", f"int a;  // {NOLINT}(bugprone-x): the kernel wants it\n"),
-    ("tests/unit/base/s_test.cc", "  // no sleep_for here; asleep(1)\n"),
+    ("tests/unit/base/s_test.cc", "  co_await net::sleep_for(1ms);  // not this_thread::sleep_for\n"),
     ("base/words.cc", "// An XXXL shirt, todo lists and workers/ are only words.\n"),
 ]
 
