@@ -21,16 +21,13 @@ void Exchange::write_cache_status() {
 }
 
 bool Exchange::needs_field_edits() const {
-  if (!route_) return false;
-  const conf::RouteHeaders& edits = route_->options->headers;
-  return !edits.set.empty() || !edits.remove.empty();
+  return route_ && (!route_->set_fields.empty() || !route_->remove_fields.empty());
 }
 
 void Exchange::edit_fields(http::FieldList& fields) {
   if (!route_) return;
-  const conf::RouteHeaders& edits = route_->options->headers;
-  for (const std::string& name : edits.remove) fields.remove(name);
-  for (const auto& [name, value] : edits.set) fields.set(name, value);
+  for (const std::string& name : route_->remove_fields) fields.remove(name);
+  for (const auto& [name, value] : route_->set_fields) fields.set(name, value);
 }
 
 void Exchange::begin(int status, const http::FieldList* fields, Slice wire, std::optional<std::uint64_t> length) {

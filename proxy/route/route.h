@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cache/policy.h"
@@ -20,6 +21,9 @@ struct Route {
   cache::CachePolicy cache_policy;
   geo::Rules geo;
   bool uses_geo = false;
+  // Response fields, names in lower case: removed first, then set.
+  std::vector<std::string> remove_fields;
+  std::vector<std::pair<std::string, std::string>> set_fields;
   RouteMetrics metrics;
 };
 

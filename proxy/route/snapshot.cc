@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/strings.h"
 #include "geo/country.h"
 #include "proxy/node.h"
 #include "proxy/origin/make_origin.h"
@@ -142,6 +143,8 @@ class Builder {
     route->cache_policy = cache_policy(options.cache);
     route->geo.allow.assign(options.geo.allow_countries.begin(), options.geo.allow_countries.end());
     route->geo.deny.assign(options.geo.deny_countries.begin(), options.geo.deny_countries.end());
+    for (const std::string& name : options.headers.remove) route->remove_fields.push_back(to_lower(name));
+    for (const auto& [name, value] : options.headers.set) route->set_fields.emplace_back(to_lower(name), value);
     route->uses_geo = !route->geo.allow.empty() || !route->geo.deny.empty();
     route->metrics.duration =
         &node_.metrics.registry.histogram("vignette_request_duration_seconds",

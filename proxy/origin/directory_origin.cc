@@ -1,0 +1,191 @@
+#include "proxy/origin/directory_origin.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "base/strings.h"
+#include "http/conditional.h"
+#include "http/date.h"
+#include "net/offload.h"
+#include "proxy/worker_context.h"
+
+namespace vignette::proxy {
+namespace {
+
+constexpr std::size_t kPieceBytes = 256 * 1024;
+
+struct OpenFile {
+  UniqueFd descriptor;
+  std::uint64_t size = 0;
+  std::int64_t modified_ns = 0;
+};
+
+int open_beneath(int directory, const char* name) {
+  open_how how{};
+  // O_NONBLOCK: opening a FIFO must not wait for its writer.
+  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  return static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how));
+}
+
+Error file_error(int number) {
+  switch (number) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM: return {Code::exhausted, Blame::internal, Retry::no, number, "directory: open"};
+    case EIO: return {Code::io, Blame::origin, Retry::no, number, "directory: open"};
+    default: return {Code::not_found, Blame::client, Retry::no, number, "directory: open"};
+  }
+}
+
+// Blocks: on the file pool.
+Result<OpenFile> open_file(const std::string& directory, const std::string& name) {
+  UniqueFd root(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return std::unexpected(file_error(errno));
+  OpenFile file;
+  file.descriptor = UniqueFd(open_beneath(root.get(), name.c_str()));
+  if (!file.descriptor) return std::unexpected(file_error(errno));
+  struct stat status{};
+  if (::fstat(file.descriptor.get(), &status) != 0) return std::unexpected(file_error(errno));
+  if (!S_ISREG(status.st_mode)) return std::unexpected(file_error(ENOENT));
+  file.size = static_cast<std::uint64_t>(status.st_size);
+  file.modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+  return file;
+}
+
+// Blocks: on the file pool. A piece is whole or the file has shrunk.
+Result<Slice> read_piece(int descriptor, std::uint64_t offset, std::size_t size) {
+  BlockRef block = BlockRef::allocate(size);
+  std::size_t done = 0;
+  while (done < size) {
+    ssize_t got = ::pread(descriptor, block->data() + done, size - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail(Code::io, Blame::origin, "directory: read", errno);
+    if (got == 0) return fail(Code::closed, Blame::origin, "directory: the file has shrunk");
+    done += static_cast<std::size_t>(got);
+  }
+  return Slice(std::move(block), 0, size);
+}
+
+class FileBody final : public BodySource {
+ public:
+  FileBody(TaskPool& pool, OpenFile file)
+      : pool_(pool), descriptor_(std::make_shared<UniqueFd>(std::move(file.descriptor))), size_(file.size) {}
+
+  net::Task<Result<Piece>> next(TimePoint deadline) override {
+    std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, size_ - offset_));
+    if (size == 0) co_return Piece{.bytes = {}, .last = true};
+    auto piece = co_await net::offload(
+        pool_, [file = descriptor_, offset = offset_, size] { return read_piece(file->get(), offset, size); }, deadline);
+    if (!piece) co_return std::unexpected(piece.error());
+    offset_ += size;
+    co_return Piece{.bytes = std::move(*piece), .last = offset_ == size_};
+  }
+
+ private:
+  TaskPool& pool_;
+  std::shared_ptr<UniqueFd> descriptor_;  // shared with a read that outlives a cancelled strand
+  std::uint64_t size_;
+  std::uint64_t offset_ = 0;
+};
+
+OriginResponse plain_answer(int status, std::string_view name, std::string_view value) {
+  OriginResponse response;
+  response.head.status = status;
+  response.content_length = 0;
+  if (!name.empty()) response.head.fields.add(name, value);
+  return response;
+}
+
+OriginResponse file_answer(const OpenFile& file, const std::string& name) {
+  OriginResponse response;
+  response.head.status = 200;
+  response.content_length = file.size;
+  http::HttpDate modified(std::chrono::seconds(file.modified_ns / 1'000'000'000));
+  std::string etag = fmt::format("\"{:x}-{:x}\"", static_cast<std::uint64_t>(file.modified_ns), file.size);
+  std::string date = http::format_date(modified);
+  response.head_bytes = BlockRef::allocate(etag.size() + date.size());
+  char* bytes = response.head_bytes->data();
+  std::memcpy(bytes, etag.data(), etag.size());
+  std::memcpy(bytes + etag.size(), date.data(), date.size());
+  response.head.fields.add(http::FieldId::content_type, content_type_of(name));
+  response.head.fields.add(http::FieldId::etag, {bytes, etag.size()});
+  response.head.fields.add(http::FieldId::last_modified, {bytes + etag.size(), date.size()});
+  return response;
+}
+
+bool still_current(const OriginRequest& request, const OriginResponse& response) {
+  return request.fields && request.fields->has(http::FieldId::if_none_match) &&
+         http::etag_list_matches(*request.fields, http::FieldId::if_none_match,
+                                 response.head.fields.value(http::FieldId::etag), http::Compare::weak);
+}
+
+}  // namespace
+
+std::string_view content_type_of(std::string_view name) {
+  static constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
+      {"jpg", "image/jpeg"},       {"jpeg", "image/jpeg"}, {"png", "image/png"},     {"webp", "image/webp"},
+      {"gif", "image/gif"},        {"avif", "image/avif"}, {"heic", "image/heic"},   {"svg", "image/svg+xml"},
+      {"ico", "image/x-icon"},     {"css", "text/css"},    {"js", "text/javascript"}, {"html", "text/html; charset=utf-8"},
+      {"txt", "text/plain; charset=utf-8"}, {"json", "application/json"}, {"pdf", "application/pdf"},
+      {"mp4", "video/mp4"},        {"webm", "video/webm"}, {"woff2", "font/woff2"},  {"xml", "application/xml"}};
+  std::size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos) return "application/octet-stream";
+  for (const auto& [extension, type] : kTypes) {
+    if (iequals(name.substr(dot + 1), extension)) return type;
+  }
+  return "application/octet-stream";
+}
+
+std::string directory_file_name(std::string_view url_path) {
+  if (!url_path.starts_with('/')) return {};
+  std::string name;
+  for (std::string_view part : split(url_path.substr(1), '/')) {
+    auto decoded = percent_decode(part);
+    if (!decoded || decoded->empty() || decoded->front() == '.') return {};
+    if (decoded->find('\0') != std::string::npos || decoded->find('/') != std::string::npos) return {};
+    if (!name.empty()) name += '/';
+    name += *decoded;
+  }
+  return name;
+}
+
+DirectoryOrigin::DirectoryOrigin(const conf::Origin& options)
+    : Origin(options.name, Kind::directory), path_(options.directory) {}
+
+net::Task<Result<OriginResponse>> DirectoryOrigin::fetch(WorkerContext& context, const OriginRequest& request) {
+  bool head_only = request.method == http::Method::head;
+  if (request.method != http::Method::get && !head_only) co_return plain_answer(405, "allow", "GET, HEAD");
+  std::string name = directory_file_name(request.path);
+  if (name.empty()) co_return plain_answer(404, {}, {});
+  TimePoint started = context.loop.now();
+  auto file = co_await net::offload(context.node.file_pool, [directory = path_, name] { return open_file(directory, name); });
+  if (!file) {
+    if (file.error().code == Code::not_found) co_return plain_answer(404, {}, {});
+    co_return std::unexpected(file.error());
+  }
+  OriginResponse response = file_answer(*file, name);
+  response.trace.server = "directory";
+  response.trace.attempts = 1;
+  response.trace.first_byte = context.loop.now() - started;
+  if (still_current(request, response)) {
+    response.head.status = 304;
+    response.content_length.reset();
+    co_return response;
+  }
+  if (!head_only && file->size > 0) {
+    response.body = std::make_unique<FileBody>(context.node.file_pool, std::move(*file));
+  }
+  co_return response;
+}
+
+}  // namespace vignette::proxy
