@@ -25,12 +25,12 @@ struct TlsCertificate {
 using TicketKey = std::array<unsigned char, 80>;  // name 16, HMAC 32, AES 32
 
 struct TlsServerOptions {
-  std::vector<TlsCertificate> certificates;  // at least one; the first answers names that match none
+  std::vector<TlsCertificate> certificates = {};  // at least one; the first answers names that match none
   TlsVersion min_version = TlsVersion::tls1_2;
-  std::vector<std::string> alpn;  // in order of preference; none of the client's: goes on without ALPN
+  std::vector<std::string> alpn = {};  // in order of preference; none of the client's: goes on without ALPN
   // Shared by several TlsServers (a worker each) so that a ticket of one resumes at the other. Default:
   // random.
-  std::optional<TicketKey> ticket_key;
+  std::optional<TicketKey> ticket_key = {};
 };
 
 // Immutable after construction. One for each worker avoids contention on OpenSSL's counters.
@@ -56,8 +56,8 @@ class TlsServer {
 
 struct TlsClientOptions {
   bool verify = true;
-  std::string ca_file;            // PEM; empty: the system's
-  std::vector<std::string> alpn;  // offered, in order
+  std::string ca_file = {};            // PEM; empty: the system's
+  std::vector<std::string> alpn = {};  // offered, in order
 };
 
 // Immutable after construction.

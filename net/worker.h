@@ -35,7 +35,7 @@ struct WorkerOptions {
   const Clock* clock = nullptr;                   // null: the system's; otherwise it must outlive the worker
   Duration stop_grace = std::chrono::seconds(5);  // how long stop() waits for cancelled strands
   // Called in the loop when an exception ended a strand, with its name and what(). Null: only counted.
-  std::function<void(const char* strand, const char* what)> on_failure;
+  std::function<void(const char* strand, const char* what)> on_failure = {};
 };
 
 // Thread-safe to read at any time.

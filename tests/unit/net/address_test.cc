@@ -6,7 +6,8 @@ using namespace vignette;
 using namespace vignette::net;
 
 TEST_CASE("Addresses are read and written in one form") {
-  for (const char* text : {"127.0.0.1:80", "[::1]:80", "[2001:db8::7]:65535", "0.0.0.0:0", "unix:/run/x.sock"}) {
+  for (const char* text :
+       {"127.0.0.1:80", "[::1]:80", "[2001:db8::7]:65535", "0.0.0.0:0", "unix:/run/x.sock"}) {
     auto address = Address::parse(text);
     REQUIRE(address);
     CHECK(address->to_string() == text);
@@ -18,8 +19,9 @@ TEST_CASE("Addresses are read and written in one form") {
 }
 
 TEST_CASE("What is no address is refused") {
-  for (const char* text : {"", "127.0.0.1", ":80", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80", "[::1]",
-                           "[127.0.0.1]:80", "localhost:80", "unix:", "127.0.0.1:80x", "[::1:80", "1.2.3:80"}) {
+  for (const char* text :
+       {"", "127.0.0.1", ":80", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80", "[::1]",
+        "[127.0.0.1]:80", "localhost:80", "unix:", "127.0.0.1:80x", "[::1:80", "1.2.3:80"}) {
     INFO(text);
     CHECK_FALSE(Address::parse(text));
   }

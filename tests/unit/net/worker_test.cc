@@ -57,7 +57,8 @@ TEST_CASE("A hundred thousand nested tasks need no stack") {
 
 TEST_CASE("An exception crosses tasks, can be caught, and otherwise ends one strand and is counted") {
   std::string told;
-  Worker worker({.on_failure = [&](const char* name, const char* what) { told = std::string(name) + ": " + what; }});
+  Worker worker(
+      {.on_failure = [&](const char* name, const char* what) { told = std::string(name) + ": " + what; }});
   bool caught = false;
   worker.spawn(
       [](bool& out) -> Task<> {
@@ -227,7 +228,8 @@ TEST_CASE("A signal wakes one or all, in the order of waiting, times out, and it
         [](int id, Signal& on, std::vector<std::string>& out) -> Task<> {
           Worker& here = co_await this_worker();
           auto woken = co_await on.wait(id == 0 ? here.now() + 5ms : kNoDeadline);
-          out.push_back(std::to_string(id) + (woken ? " ok" : " " + std::string(to_string(woken.error().code))));
+          out.push_back(std::to_string(id) +
+                        (woken ? " ok" : " " + std::string(to_string(woken.error().code))));
         },
         i, std::ref(*signal), std::ref(log));
   }
@@ -271,7 +273,8 @@ TEST_CASE("Two strands that wake each other for ever do not keep the loop from t
   REQUIRE(run_to_end(worker));
 }
 
-TEST_CASE("Stopping cancels every strand, also one spawned meanwhile, and abandons the stubborn after the grace") {
+TEST_CASE(
+    "Stopping cancels every strand, also one spawned meanwhile, and abandons the stubborn after the grace") {
   ManualClock clock;
   Worker worker({.clock = &clock, .stop_grace = 1s});
   struct Witness {
@@ -331,8 +334,8 @@ TEST_CASE("The list of strands says what each waits for, and where") {
       },
       std::ref(infos));
   REQUIRE(run_to_end(worker));
-  const auto sleeper =
-      std::find_if(infos.begin(), infos.end(), [](const auto& info) { return info.name == std::string("sleeper"); });
+  const auto sleeper = std::find_if(infos.begin(), infos.end(),
+                                    [](const auto& info) { return info.name == std::string("sleeper"); });
   REQUIRE(sleeper != infos.end());
   CHECK(sleeper->waits_on == std::string("sleep"));
   REQUIRE(sleeper->stack.size() == 1);
@@ -366,7 +369,8 @@ TEST_CASE("Offloaded work comes back to the worker, and a cancelled strand does 
         out.push_back(std::to_string(answer.value_or(0)));
         auto thrown = co_await offload(on, []() -> int { throw std::runtime_error("x"); });
         out.push_back(std::string(to_string(thrown.error().code)));
-        auto failed = co_await offload(on, []() -> Result<int> { return fail(Code::not_found, Blame::internal, "x"); });
+        auto failed =
+            co_await offload(on, []() -> Result<int> { return fail(Code::not_found, Blame::internal, "x"); });
         out.push_back(std::string(to_string(failed.error().code)));
       },
       std::ref(pool), std::ref(release), blocked, std::ref(log));
