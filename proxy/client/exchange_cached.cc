@@ -73,8 +73,13 @@ net::Task<void> Exchange::answer_cached() {
     send_object(found_);
     co_return;
   }
-  cache::Joined joined =
-      context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(), found_.get());
+  cache::Joined joined;
+  for (int depth = 0; depth < cache::kMaxVaryDepth; ++depth) {
+    joined = context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(), found_.get());
+    if (!joined.hit || !joined.hit->flags().is_vary_marker) break;
+    // Meanwhile the response turned out to vary: our variant has a key of its own.
+    if (try_hit()) co_return;
+  }
   if (joined.hit) {
     outcome_ = CacheOutcome::hit;
     status_ = {};

@@ -28,8 +28,7 @@ class H1Body final : public RequestBody {
   net::Task<Result<Piece>> next(TimePoint deadline) override;
 
   void set_max_bytes(std::uint64_t bytes) override { options_.max_bytes = bytes; }
-  // Everything has been taken, and what follows belongs to the next request.
-  bool complete() const { return state_ == State::complete; }
+  bool complete() const override { return state_ == State::complete; }
   bool started() const { return started_; }
   // Bytes behind the body: part of `received`, or read along with the last chunk. Valid while this lives.
   std::span<char> surplus() const { return unread_; }

@@ -131,6 +131,7 @@ void H1Connection::start_request() {
   if (head.has_body()) {
     work.body.emplace(stream_, *work.responder, head, work.unparsed(),
                       H1Body::Options{.max_bytes = 0, .stall = timeouts.body_stall});
+    work.responder->watch_body(*work.body);
   }
   work.exchange.emplace(context_, facts_, work.head, work.body ? &*work.body : nullptr, *work.responder,
                         work.scratch);
@@ -155,7 +156,6 @@ net::Task<bool> H1Connection::answer() {
     co_await work.exchange->answer();
   }
   bool complete = work.responder->ended();
-  if (complete && work.body && !work.body->complete()) work.responder->close_after();
   bool hold = complete && work.out.bytes() < kUnsentLimit && !work.body && next_head_is_here();
   Result<void> sent;
   if (complete && !hold) sent = co_await work.out.flush(stream_, context_.snapshot->config->timeouts.send_stall);

@@ -81,6 +81,7 @@ void H1Responder::write_lines(const ResponseParts& parts) {
 void H1Responder::begin(const ResponseParts& parts) {
   VCHECK(state_ == State::idle);
   state_ = State::body;
+  if (request_body_ && !request_body_->complete()) options_.keep_alive = false;
   choose_framing(parts);
   write_lines(parts);
   if (parts.wire.empty()) {

@@ -4,6 +4,7 @@
 #include "http/message.h"
 #include "net/stream.h"
 #include "proxy/client/out_queue.h"
+#include "proxy/client/request_body.h"
 #include "proxy/client/responder.h"
 
 namespace vignette::proxy {
@@ -34,8 +35,9 @@ class H1Responder final : public Responder {
 
   // "HTTP/1.1 100 Continue", before the answer proper.
   void interim_continue();
-  // The connection will not be used again after this answer.
-  void close_after() { options_.keep_alive = false; }
+  // The request's body: an answer that begins before all of it was taken is the connection's last, since
+  // what follows would be read as a request.
+  void watch_body(const RequestBody& body) { request_body_ = &body; }
 
   bool ended() const { return state_ == State::ended; }
   bool aborted() const { return state_ == State::aborted; }
@@ -53,6 +55,7 @@ class H1Responder final : public Responder {
   OutQueue& out_;
   std::string_view http_date_;
   Options options_;
+  const RequestBody* request_body_ = nullptr;
   State state_ = State::idle;
   Body body_ = Body::none;
   std::uint64_t body_left_ = 0;  // Body::length: bytes still promised

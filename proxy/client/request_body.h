@@ -9,6 +9,8 @@ class RequestBody : public BodySource {
  public:
   // Past it next() fails with Code::limit. To be set before the first next().
   virtual void set_max_bytes(std::uint64_t bytes) = 0;
+  // Everything has been taken, and what follows on the connection is the next request's.
+  virtual bool complete() const = 0;
   // Body bytes taken so far.
   virtual std::uint64_t bytes() const = 0;
 };

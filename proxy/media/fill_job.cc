@@ -22,8 +22,10 @@ class FillRun {
   net::Task<void> run();
 
  private:
+  net::Task<Result<OriginResponse>> fetch();
   void add_validators(http::FieldList& fields);
   cache::HeadVerdict take_head(const OriginResponse& response);
+  bool freshen(const OriginResponse& response);
   bool answers_instead_of(int status) const;
   net::Task<void> take_body(BodySource& body);
   net::Task<bool> wait_for_room();
@@ -61,15 +63,28 @@ bool FillRun::answers_instead_of(int status) const {
 cache::HeadVerdict FillRun::take_head(const OriginResponse& response) {
   cache::AssessmentScratch scratch;
   cache::Exchanged times{request_time_, context_.loop.wall()};
-  if (response.head.status == 304 && job_->stale) {
-    auto fresh = cache::assess_not_modified(*job_->stale, job_->request->head(), response.head, job_->policy,
-                                            times, scratch);
-    return job_->writer.complete_with(job_->stale->freshened(fresh.head), job_->stale.get());
-  }
   auto assessed = cache::assess(job_->request->head(), response.head, job_->policy, times, scratch);
   assessed.head.content_length = response.content_length;
   if (!response.body) assessed.head.content_length = 0;
   return job_->writer.set_head(assessed.head, assessed.not_stored);
+}
+
+// The stored response under the head that a 304 makes of it. False: that head may not be stored.
+bool FillRun::freshen(const OriginResponse& response) {
+  cache::AssessmentScratch scratch;
+  auto fresh = cache::assess_not_modified(*job_->stale, job_->request->head(), response.head, job_->policy,
+                                          {request_time_, context_.loop.wall()}, scratch);
+  if (fresh.not_stored != cache::Reason::none) return false;
+  job_->writer.complete_with(job_->stale->freshened(fresh.head), job_->stale.get());
+  return true;
+}
+
+net::Task<Result<OriginResponse>> FillRun::fetch() {
+  request_time_ = context_.loop.wall();
+  http::FieldList fields = job_->request->head().fields;
+  add_validators(fields);
+  auto response = co_await fetch_with_failover(context_, job_->origins, job_->request->request(fields));
+  co_return response;
 }
 
 net::Task<bool> FillRun::wait_for_room() {
@@ -117,10 +132,12 @@ void FillRun::commit() {
 
 net::Task<void> FillRun::run() {
   context_.node.metrics.fills_started.add(context_.index);
-  request_time_ = context_.loop.wall();
-  http::FieldList fields = job_->request->head().fields;
-  add_validators(fields);
-  auto response = co_await fetch_with_failover(context_, job_->origins, job_->request->request(fields));
+  auto response = co_await fetch();
+  if (response && response->head.status == 304 && job_->stale) {
+    if (freshen(*response)) co_return;
+    job_->stale = nullptr;  // asked again, without validators
+    response = co_await fetch();
+  }
   if (!response) {
     fail(response.error());
     co_return;
@@ -129,8 +146,7 @@ net::Task<void> FillRun::run() {
     fail({Code::unavailable, Blame::origin, Retry::yes, 0, "fill: the origin answered 5xx"});
     co_return;
   }
-  bool not_modified = response->head.status == 304 && job_->stale;
-  if (take_head(*response) == cache::HeadVerdict::lost || not_modified) co_return;
+  if (take_head(*response) == cache::HeadVerdict::lost) co_return;
   if (!response->body) {
     commit();
     co_return;

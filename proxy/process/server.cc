@@ -80,7 +80,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       metrics_(worker_count_),
       node_metrics_(metrics_),
       store_(store_options(*config_)),
-      fills_(store_),
+      fills_(store_, clock_),
       file_pool_("files", kFileThreads, kFileQueue),
       loop_({.index = -1, .name = "main"}),
       servers_(metrics_),

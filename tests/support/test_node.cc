@@ -49,7 +49,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
       metrics_(options.workers),
       node_metrics_(metrics_),
       store_({.budget_bytes = store_bytes(toml)}),
-      fills_(store_),
+      fills_(store_, clock_),
       files_("files", 2, 1024),
       main_({.index = -1, .name = "main"}),
       servers_(metrics_),
