@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "imaging/engine/steps.h"
+#include "imaging/webp_container.h"
 
 namespace vignette::imaging {
 namespace {
@@ -62,8 +63,11 @@ bool encode(Image& image, OutputFormat output, int quality, Encoded& out) {
                                    TRUE, nullptr);
       break;
   }
+  if (failed == 0 && output == OutputFormat::webp) {
+    size = keep_only_picture({static_cast<char*>(data), size});  // libvips writes an EXIF block of its own
+  }
   out = Encoded(data, size);
-  return failed == 0;
+  return failed == 0 && size > 0;
 }
 
 }  // namespace vignette::imaging

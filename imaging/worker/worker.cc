@@ -116,6 +116,7 @@ void serve_one(int socket) {
       decode_body(static_cast<std::uint8_t>(frame[5]), frame.substr(kFrameHeaderBytes));
   if (!message || !std::holds_alternative<Job>(*message)) _exit(kExitProtocol);
   const JobResult result = do_job(std::get<Job>(*message), (*packet)->fds[0].get(), (*packet)->fds[1].get());
+  (*packet)->fds.clear();  // an idle worker holds nothing of the job before
   if (!reply(socket, result)) _exit(kExitProtocol);
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "imaging/info.h"
+#include "imaging/webp_container.h"
 #include "tests/unit/imaging/png.h"
 #include "tests/unit/imaging/program.h"
 
@@ -179,6 +180,34 @@ TEST_CASE("memory is estimated by what the decoder must hold") {
   CHECK(estimate_bytes(header, 512, 384) == 12'000'000 * 8 + kOut);
   header.format = SourceFormat::webp;
   CHECK(estimate_bytes(header, 512, 384) == 12'000'000 * 4 + kOut);
+}
+
+TEST_CASE("a WebP file is reduced to its picture, and damaged ones are refused") {
+  const auto chunk = [](const std::string& type, const std::string& body) {
+    return type + static_cast<char>(body.size()) + "\0\0\0"s + body + (body.size() % 2 == 0 ? ""s : "\0"s);
+  };
+  const auto riff = [](const std::string& body) {
+    return "RIFF"s + static_cast<char>(body.size() + 4) + "\0\0\0WEBP"s + body;
+  };
+  const std::string extended = chunk("VP8X", "\x0c\0\0\0\x3f\0\0\x2f\0\0"s);
+  const std::string alpha = chunk("VP8X", "\x1c\0\0\0\x3f\0\0\x2f\0\0"s);
+  const std::string picture = chunk("VP8 ", "pixels!");
+  const std::string junk = chunk("EXIF", "MM\0*secret"s) + chunk("XMP ", "secret");
+  const auto reduced = [](std::string file) {
+    file.resize(keep_only_picture(file));
+    return file;
+  };
+  CHECK(reduced(riff(extended + picture + junk)) == riff(picture));
+  CHECK(reduced(riff(chunk("ICCP", "secret") + picture)) == riff(picture));
+  std::string kept = riff(alpha + chunk("ALPH", "a") + picture);
+  kept[20] = 0x10;
+  CHECK(reduced(riff(alpha + chunk("ALPH", "a") + picture + junk)) == kept);
+  CHECK(reduced(riff(picture)) == riff(picture));
+  CHECK(reduced(riff(junk)).empty());
+  CHECK(reduced("RIFF").empty());
+  for (std::size_t size = 21; size < riff(picture).size(); ++size) {
+    CHECK(reduced(riff(picture).substr(0, size)).empty());
+  }
 }
 
 TEST_CASE("info is JSON with the etag escaped") {
