@@ -59,8 +59,10 @@ int main(int argc, char** argv) {
   // A terminal's Ctrl-C and a service manager's SIGTERM reach the whole group while the node still drains:
   // the end of its socket is what ends us.
   for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) std::signal(ignored, SIG_IGN);
-  mallopt(M_ARENA_MAX, 2);  // memory goes back to the system between jobs
-  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+  // One arena: glibc opens a file of /proc when it first shrinks a second one, and the sandbox kills for
+  // that.
+  mallopt(M_ARENA_MAX, 1);
+  mallopt(M_MMAP_THRESHOLD, 256 * 1024);  // large buffers go back to the system at once
   if (!vignette::imaging::engine_init(argv[0])) {
     std::fputs("vignette-imaging: libvips does not start\n", stderr);
     return 1;
