@@ -4,11 +4,7 @@
 
 namespace vignette::net {
 
-SignalOp::~SignalOp() {
-#ifndef VIGNETTE_MUTATION_NOT_UNHOOKED
-  unhook();
-#endif
-}
+SignalOp::~SignalOp() { unhook(); }
 
 bool SignalOp::await_ready() {
   if (!strand_cancelled()) return false;

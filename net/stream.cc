@@ -17,9 +17,7 @@ namespace vignette::net {
 // --- operations ---
 
 StreamOp::~StreamOp() {
-#ifndef VIGNETTE_MUTATION_NOT_UNHOOKED
   if (pending()) unhook();
-#endif
 }
 
 bool StreamOp::await_ready() {
@@ -86,7 +84,9 @@ void StreamOp::unhook() {
 }
 
 void StreamOp::fail(Code code) {
+#ifndef VIGNETTE_MUTATION_NOT_UNHOOKED
   unhook();
+#endif
   failed_ = true;
   const Blame blame = code == Code::timeout ? socket_->blame : Blame::internal;
   error_ = Error{code, blame, Retry::no, 0, waits_on()};

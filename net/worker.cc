@@ -180,7 +180,7 @@ void Worker::ask_next_turn() {
 void Worker::make_ready(Strand& strand) {
   DCHECK(!strand.queued_);
 #ifdef VIGNETTE_MUTATION_COMPLETE_INLINE
-  if (strand.resume_ && running_) {
+  if (strand.resume_) {
     Strand* outer = std::exchange(running_, &strand);
     std::exchange(strand.resume_, nullptr).resume();
     running_ = outer;

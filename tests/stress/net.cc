@@ -217,11 +217,11 @@ void populate(Site& site, const Address& other) {
 
 void run_site(Site& site) {
   site.worker.run();
-  site.listener.close();
   site.counts.abandoned += site.worker.counters().abandoned;
   site.counts.spawned += site.worker.counters().spawned;
   site.counts.finished += site.worker.counters().finished;
   VCHECK(site.worker.strands() == 0);
+  site.listener.close();  // spawns strands that will never run; the worker's end destroys them
 }
 
 void round(Counts& counts, unsigned seed) {
