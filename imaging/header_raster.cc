@@ -102,8 +102,9 @@ HeaderScan scan_gif(ByteView bytes, ImageHeader header) {
 }
 
 HeaderScan scan_webp(ByteView bytes, ImageHeader header) {
-  if (!bytes.has(0, 30)) return scan_needs(30, header);
   const std::string_view kind = bytes.text(12, 4);
+  const std::size_t needed = kind == "VP8L" ? 25 : 30;
+  if (!bytes.has(0, needed)) return scan_needs(needed, header);
   if (kind == "VP8 ") {
     if ((bytes.u8(20) & 1) != 0 || bytes.be(23, 3) != 0x9d012a) return scan_broken();  // not a key frame
     header.width = bytes.le(26, 2) & 0x3fff;

@@ -73,6 +73,7 @@ bool allow_plain(const Filter& filter) {
                         SCMP_SYS(getrusage),
                         SCMP_SYS(restart_syscall),
                         SCMP_SYS(sched_getattr),
+                        SCMP_SYS(sysinfo),
                         SCMP_SYS(set_tid_address)});
 }
 

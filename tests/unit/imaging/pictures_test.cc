@@ -351,6 +351,21 @@ TEST_CASE("every hostile file gets its class and none kills a worker") {
   CHECK(files > 80);
 }
 
+TEST_CASE("every GIF and WebP of the data set becomes every output") {
+  const auto folder = data_folder("GIF and WebP files");
+  if (!folder) return;
+  Program program;
+  for (const char* kind : {"kinds/webp", "kinds/gif"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(*folder / kind)) {
+      for (const OutputFormat output : kOutputs) {
+        INFO(entry.path());
+        CHECK(to_string(program.run(resize_job(512, 0, output), read_file(entry.path())).result.error) ==
+              "none");
+      }
+    }
+  }
+}
+
 TEST_CASE("photographs of every kind open, lose their metadata and keep their looks") {
   const auto folder = data_folder("photographs");
   if (!folder) return;
