@@ -22,17 +22,18 @@ namespace vignette::proxy {
 namespace {
 
 constexpr std::size_t kPieceBytes = 256 * 1024;
+constexpr Duration kOpenTimeout = std::chrono::seconds(30);  // a disk, or a server of files, that hangs
 
 struct OpenFile {
   UniqueFd descriptor;
   std::uint64_t size = 0;
-  std::int64_t modified_ns = 0;
+  timespec modified{};
 };
 
 int open_beneath(int directory, const char* name) {
   open_how how{};
   // O_NONBLOCK: opening a FIFO must not wait for its writer.
-  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   return static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how));
 }
@@ -41,16 +42,27 @@ Error file_error(int number) {
   switch (number) {
     case EMFILE:
     case ENFILE:
-    case ENOMEM: return {Code::exhausted, Blame::internal, Retry::no, number, "directory: open"};
-    case EIO: return {Code::io, Blame::origin, Retry::no, number, "directory: open"};
-    default: return {Code::not_found, Blame::client, Retry::no, number, "directory: open"};
+    case ENOMEM:
+      return {Code::exhausted, Blame::internal, Retry::no, number, "directory: open"};
+    case EIO:
+      return {Code::io, Blame::origin, Retry::no, number, "directory: open"};
+    default:
+      return {Code::not_found, Blame::client, Retry::no, number, "directory: open"};
   }
+}
+
+// The directory itself is gone: that says nothing about the file, and a stale copy is a better answer.
+Error root_error(int number) {
+  Error error = file_error(number);
+  if (error.code == Code::not_found)
+    error = {Code::unavailable, Blame::origin, Retry::no, number, error.where};
+  return error;
 }
 
 // Blocks: on the file pool.
 Result<OpenFile> open_file(const std::string& directory, const std::string& name) {
   UniqueFd root(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root) return std::unexpected(file_error(errno));
+  if (!root) return std::unexpected(root_error(errno));
   OpenFile file;
   file.descriptor = UniqueFd(open_beneath(root.get(), name.c_str()));
   if (!file.descriptor) return std::unexpected(file_error(errno));
@@ -58,7 +70,7 @@ Result<OpenFile> open_file(const std::string& directory, const std::string& name
   if (::fstat(file.descriptor.get(), &status) != 0) return std::unexpected(file_error(errno));
   if (!S_ISREG(status.st_mode)) return std::unexpected(file_error(ENOENT));
   file.size = static_cast<std::uint64_t>(status.st_size);
-  file.modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+  file.modified = status.st_mtim;
   return file;
 }
 
@@ -85,7 +97,8 @@ class FileBody final : public BodySource {
     std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, size_ - offset_));
     if (size == 0) co_return Piece{.bytes = {}, .last = true};
     auto piece = co_await net::offload(
-        pool_, [file = descriptor_, offset = offset_, size] { return read_piece(file->get(), offset, size); }, deadline);
+        pool_, [file = descriptor_, offset = offset_, size] { return read_piece(file->get(), offset, size); },
+        deadline);
     if (!piece) co_return std::unexpected(piece.error());
     offset_ += size;
     co_return Piece{.bytes = std::move(*piece), .last = offset_ == size_};
@@ -106,13 +119,23 @@ OriginResponse plain_answer(int status, std::string_view name, std::string_view 
   return response;
 }
 
-OriginResponse file_answer(const OpenFile& file, const std::string& name) {
+// A date in the future must not be sent (RFC 9110 §8.8.2.1).
+http::HttpDate last_modified(const OpenFile& file, WallTime now) {
+  return std::min(http::HttpDate(std::chrono::seconds(file.modified.tv_sec)), now);
+}
+
+std::string etag_of(const OpenFile& file) {
+  const auto nanoseconds = static_cast<std::uint64_t>(file.modified.tv_sec) * 1'000'000'000 +
+                           static_cast<std::uint64_t>(file.modified.tv_nsec);
+  return fmt::format("\"{:x}-{:x}\"", nanoseconds, file.size);
+}
+
+OriginResponse file_answer(const OpenFile& file, const std::string& name, http::HttpDate modified) {
   OriginResponse response;
   response.head.status = 200;
   response.content_length = file.size;
-  http::HttpDate modified(std::chrono::seconds(file.modified_ns / 1'000'000'000));
-  std::string etag = fmt::format("\"{:x}-{:x}\"", static_cast<std::uint64_t>(file.modified_ns), file.size);
-  std::string date = http::format_date(modified);
+  const std::string etag = etag_of(file);
+  const std::string date = http::format_date(modified);
   response.head_bytes = BlockRef::allocate(etag.size() + date.size());
   char* bytes = response.head_bytes->data();
   std::memcpy(bytes, etag.data(), etag.size());
@@ -123,21 +146,53 @@ OriginResponse file_answer(const OpenFile& file, const std::string& name) {
   return response;
 }
 
-bool still_current(const OriginRequest& request, const OriginResponse& response) {
-  return request.fields && request.fields->has(http::FieldId::if_none_match) &&
-         http::etag_list_matches(*request.fields, http::FieldId::if_none_match,
-                                 response.head.fields.value(http::FieldId::etag), http::Compare::weak);
+// RFC 9110 §13.1.3: If-Modified-Since counts only without If-None-Match.
+bool still_current(const http::FieldList* asked, const OriginResponse& response, http::HttpDate modified) {
+  if (!asked) return false;
+  if (asked->has(http::FieldId::if_none_match)) {
+    return http::etag_list_matches(*asked, http::FieldId::if_none_match,
+                                   response.head.fields.value(http::FieldId::etag), http::Compare::weak);
+  }
+  const auto since = http::parse_date(asked->value(http::FieldId::if_modified_since));
+  return since && modified <= *since;
 }
 
 }  // namespace
 
 std::string_view content_type_of(std::string_view name) {
   static constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
-      {"jpg", "image/jpeg"},       {"jpeg", "image/jpeg"}, {"png", "image/png"},     {"webp", "image/webp"},
-      {"gif", "image/gif"},        {"avif", "image/avif"}, {"heic", "image/heic"},   {"svg", "image/svg+xml"},
-      {"ico", "image/x-icon"},     {"css", "text/css"},    {"js", "text/javascript"}, {"html", "text/html; charset=utf-8"},
-      {"txt", "text/plain; charset=utf-8"}, {"json", "application/json"}, {"pdf", "application/pdf"},
-      {"mp4", "video/mp4"},        {"webm", "video/webm"}, {"woff2", "font/woff2"},  {"xml", "application/xml"}};
+      {"jpg", "image/jpeg"},
+      {"jpeg", "image/jpeg"},
+      {"png", "image/png"},
+      {"webp", "image/webp"},
+      {"gif", "image/gif"},
+      {"avif", "image/avif"},
+      {"heic", "image/heic"},
+      {"heif", "image/heif"},
+      {"jxl", "image/jxl"},
+      {"tif", "image/tiff"},
+      {"tiff", "image/tiff"},
+      {"bmp", "image/bmp"},
+      {"svg", "image/svg+xml"},
+      {"ico", "image/x-icon"},
+      {"css", "text/css; charset=utf-8"},
+      {"js", "text/javascript; charset=utf-8"},
+      {"mjs", "text/javascript; charset=utf-8"},
+      {"html", "text/html; charset=utf-8"},
+      {"htm", "text/html; charset=utf-8"},
+      {"txt", "text/plain; charset=utf-8"},
+      {"csv", "text/csv; charset=utf-8"},
+      {"json", "application/json"},
+      {"map", "application/json"},
+      {"xml", "application/xml"},
+      {"pdf", "application/pdf"},
+      {"wasm", "application/wasm"},
+      {"zip", "application/zip"},
+      {"mp3", "audio/mpeg"},
+      {"mp4", "video/mp4"},
+      {"webm", "video/webm"},
+      {"woff", "font/woff"},
+      {"woff2", "font/woff2"}};
   std::size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return "application/octet-stream";
   for (const auto& [extension, type] : kTypes) {
@@ -162,22 +217,26 @@ std::string directory_file_name(std::string_view url_path) {
 DirectoryOrigin::DirectoryOrigin(const conf::Origin& options)
     : Origin(options.name, Kind::directory), path_(options.directory) {}
 
-net::Task<Result<OriginResponse>> DirectoryOrigin::fetch(WorkerContext& context, const OriginRequest& request) {
-  bool head_only = request.method == http::Method::head;
+net::Task<Result<OriginResponse>> DirectoryOrigin::fetch(WorkerContext& context,
+                                                         const OriginRequest& request) {
+  const bool head_only = request.method == http::Method::head;
   if (request.method != http::Method::get && !head_only) co_return plain_answer(405, "allow", "GET, HEAD");
-  std::string name = directory_file_name(request.path);
+  const std::string name = directory_file_name(request.path);
   if (name.empty()) co_return plain_answer(404, {}, {});
-  TimePoint started = context.loop.now();
-  auto file = co_await net::offload(context.node.file_pool, [directory = path_, name] { return open_file(directory, name); });
+  const TimePoint started = context.node.clock.now();
+  auto file = co_await net::offload(
+      context.node.file_pool, [directory = path_, name] { return open_file(directory, name); },
+      context.loop.now() + kOpenTimeout);
   if (!file) {
     if (file.error().code == Code::not_found) co_return plain_answer(404, {}, {});
     co_return std::unexpected(file.error());
   }
-  OriginResponse response = file_answer(*file, name);
+  const http::HttpDate modified = last_modified(*file, context.loop.wall());
+  OriginResponse response = file_answer(*file, name, modified);
   response.trace.server = "directory";
   response.trace.attempts = 1;
-  response.trace.first_byte = context.loop.now() - started;
-  if (still_current(request, response)) {
+  response.trace.first_byte = context.node.clock.now() - started;
+  if (still_current(request.fields, response, modified)) {
     response.head.status = 304;
     response.content_length.reset();
     co_return response;
