@@ -15,6 +15,10 @@ namespace vignette::proxy {
 namespace {
 
 constexpr std::size_t kMaxPhotos = 500;
+constexpr std::size_t kMaxEntries = 50'000;  // looked at; what comes behind is not shown
+constexpr int kMaxDepth = 32;
+constexpr Duration kListTimeout = std::chrono::seconds(30);
+constexpr int kWidths[] = {320, 640, 1080};
 
 struct Listing {
   std::vector<std::string> names;  // below the directory, sorted
@@ -22,8 +26,9 @@ struct Listing {
 };
 
 bool is_photo(std::string_view name) {
-  std::string_view type = content_type_of(name);
-  return type.starts_with("image/") && type != "image/svg+xml" && type != "image/x-icon";
+  static constexpr std::string_view kTypes[] = {"image/jpeg", "image/png",  "image/webp",
+                                                "image/gif",  "image/avif", "image/heic"};
+  return std::ranges::find(kTypes, content_type_of(name)) != std::end(kTypes);
 }
 
 // Blocks: on the file pool. Follows no symlinks and shows no hidden names, as the origin serves none.
@@ -31,38 +36,51 @@ Result<Listing> list_photos(const std::string& directory) {
   namespace fs = std::filesystem;
   Listing listing;
   std::error_code error;
-  auto options = fs::directory_options::skip_permission_denied;
-  for (fs::recursive_directory_iterator entry(directory, options, error), end; !error && entry != end;
-       entry.increment(error)) {
+  fs::recursive_directory_iterator entry(directory, fs::directory_options::skip_permission_denied, error);
+  if (error) return fail(Code::not_found, Blame::origin, "gallery: directory", error.value());
+  std::size_t seen = 0;
+  // An error on the way (a folder that goes away meanwhile) ends the list, what was found is good.
+  for (; entry != fs::recursive_directory_iterator() && !error; entry.increment(error)) {
     std::error_code ignored;
-    if (entry->path().filename().string().starts_with('.')) {
-      entry.disable_recursion_pending();
-      continue;
-    }
-    if (entry->symlink_status(ignored).type() != fs::file_type::regular) continue;
-    std::string name = entry->path().lexically_relative(directory).string();
-    if (!is_photo(name)) continue;
-    if (listing.names.size() == kMaxPhotos) {
+    if (++seen > kMaxEntries) {
       listing.cut = true;
       break;
     }
-    listing.names.push_back(std::move(name));
+    const bool hidden = entry->path().filename().native().starts_with('.');
+    if (hidden || entry.depth() >= kMaxDepth) entry.disable_recursion_pending();
+    if (hidden || entry->symlink_status(ignored).type() != fs::file_type::regular) continue;
+    std::string name = entry->path().lexically_relative(directory).string();
+    if (is_photo(name)) listing.names.push_back(std::move(name));
   }
-  if (error) return fail(Code::not_found, Blame::origin, "gallery: directory", error.value());
   std::ranges::sort(listing.names);
+  if (listing.names.size() > kMaxPhotos) {
+    listing.names.resize(kMaxPhotos);
+    listing.cut = true;
+  }
   return listing;
 }
 
 std::string escape_html(std::string_view text) {
   std::string out;
-  for (char c : text) {
+  for (char c : to_utf8(text)) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -71,7 +89,8 @@ std::string escape_html(std::string_view text) {
 // The prefix of the images route of this origin on the same site; the loader has checked that there is one.
 std::string images_prefix(const Router& router, const Origin& origin, const Route& gallery) {
   for (const auto& site : router.sites()) {
-    bool same_site = std::ranges::any_of(site->routes, [&](const auto& route) { return route.get() == &gallery; });
+    bool same_site =
+        std::ranges::any_of(site->routes, [&](const auto& route) { return route.get() == &gallery; });
     for (const auto& route : site->routes) {
       if (same_site && route->options->kind == conf::RouteKind::images && route->origins.front() == &origin) {
         return route->options->path;
@@ -83,43 +102,71 @@ std::string images_prefix(const Router& router, const Origin& origin, const Rout
 
 constexpr std::string_view kPageHead = R"(<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>Vignette</title><style>
-:root{color-scheme:light dark;--line:color-mix(in srgb,currentColor 18%,transparent)}
+<title>Vignette</title><link rel="icon" href="data:,"><style>
+:root{color-scheme:light dark;--line:color-mix(in srgb,currentColor 14%,transparent);--good:#1a9a5c}
+*{box-sizing:border-box}
 body{font:15px/1.5 system-ui,sans-serif;margin:0;padding:2rem clamp(1rem,4vw,3rem)}
-h1{font-size:1.4rem;margin:0}header p{margin:.2rem 0 1.6rem;opacity:.7}
+header{display:flex;flex-wrap:wrap;align-items:baseline;gap:.2rem 1rem;margin-bottom:1.6rem}
+h1{font-size:1.5rem;letter-spacing:-.02em;margin:0}header p{margin:0;opacity:.7}
 main{display:grid;gap:1.2rem;grid-template-columns:repeat(auto-fill,minmax(min(20rem,100%),1fr))}
-figure{margin:0;border:1px solid var(--line);border-radius:.6rem;overflow:hidden}
+main>p{grid-column:1/-1;padding:4rem 1rem;text-align:center;border:1px dashed var(--line);border-radius:.7rem}
+figure{margin:0;border:1px solid var(--line);border-radius:.7rem;overflow:hidden}
 img{display:block;width:100%;aspect-ratio:3/2;object-fit:cover;background:var(--line)}
-figcaption{padding:.6rem .8rem;font-size:.85rem;overflow-wrap:anywhere}
-code{display:block;font-size:.75rem;opacity:.75;min-height:1.5em}
+figcaption{padding:.6rem .8rem .7rem;font-size:.85rem;overflow-wrap:anywhere}
+code{display:block;font-size:.75rem;opacity:.75;min-height:3em}code.hit{color:var(--good);opacity:1}
+button{font:inherit;font-size:.75rem;border:0;padding:0;background:none;color:inherit;opacity:.6;
+text-decoration:underline;cursor:pointer}
 </style></head><body>
 )";
 
-// Asks for what the browser chose, once it is shown, and prints what the cache said of it.
+// Asks for what the browser chose, once it is shown, and prints what the cache says of it.
 constexpr std::string_view kPageTail = R"(</main><script>
 for (const figure of document.querySelectorAll('figure')) {
   const image = figure.querySelector('img'), note = figure.querySelector('code');
   const show = async () => {
     try {
-      const answer = await fetch(image.currentSrc, {cache: 'no-store'});
-      const bytes = (await answer.blob()).size;
-      note.textContent = `${answer.headers.get('cache-status')} · age ${answer.headers.get('age') ?? 0} s · ` +
-        `${answer.headers.get('content-type')} · ${(bytes / 1024).toFixed(1)} KiB · ${image.naturalWidth} px`;
+      const answer = await fetch(image.currentSrc,
+        {cache: 'no-store', headers: {accept: 'image/avif,image/webp,image/*,*/*;q=0.8'}});
+      const bytes = (await answer.blob()).size, status = answer.headers.get('cache-status') ?? 'no Cache-Status';
+      note.className = /;\s*hit/.test(status) ? 'hit' : '';
+      note.textContent = `${status} · age ${answer.headers.get('age') ?? 0} s · ${(bytes / 1024).toFixed(1)} KiB · ` +
+        `${answer.headers.get('content-type')} · ${image.naturalWidth} px`;
     } catch (error) { note.textContent = String(error); }
   };
-  image.complete && image.naturalWidth ? show() : image.addEventListener('load', show, {once: true});
+  figure.querySelector('button').addEventListener('click', show);
+  image.addEventListener('error', show, {once: true});
+  if (image.complete && image.naturalWidth) show(); else image.addEventListener('load', show, {once: true});
 }
 </script></body></html>
 )";
 
-void append_figure(std::string& page, const std::string& prefix, const std::string& name) {
-  std::string key = percent_encode(name, kUnreserved.with("/"));
-  auto url = [&](int width) { return fmt::format("{}-/w={}/{}", prefix, width, key); };
+void append_figure(std::string& page, std::string_view prefix, const std::string& name) {
+  const std::string key = percent_encode(name, kUnreserved.with("/"));
+  std::string sources;
+  for (int width : kWidths) {
+    sources += fmt::format("{}{}-/w={}/{} {}w", sources.empty() ? "" : ", ", prefix, width, key, width);
+  }
   page += fmt::format(
-      "<figure><a href=\"{0}-/original/{1}\"><img loading=\"lazy\" alt=\"{2}\" src=\"{3}\" "
-      "srcset=\"{3} 320w, {4} 640w, {5} 1080w\" sizes=\"(max-width: 22rem) 100vw, 24rem\"></a>"
-      "<figcaption>{2}<code></code></figcaption></figure>\n",
-      prefix, key, escape_html(name), url(320), url(640), url(1080));
+      "<figure><a href=\"{0}-/original/{1}\"><img loading=\"lazy\" alt=\"{2}\" src=\"{0}-/w={3}/{1}\" "
+      "srcset=\"{4}\" sizes=\"(max-width: 22rem) 100vw, 24rem\"></a>"
+      "<figcaption>{2}<code></code><button>ask again</button></figcaption></figure>\n",
+      prefix, key, escape_html(name), kWidths[0], sources);
+}
+
+std::string page_of(const Listing& listing, std::string_view prefix) {
+  const std::size_t count = listing.names.size();
+  std::string page(kPageHead);
+  page +=
+      fmt::format("<header><h1>Vignette</h1><p>{}{} photo{}, resized on the way to you</p></header><main>\n",
+                  listing.cut ? "the first " : "", count, count == 1 ? "" : "s");
+  if (listing.names.empty()) {
+    page +=
+        "<p>There is no photo in this directory yet. Put some in (jpeg, png, webp, gif, avif or heic) and "
+        "reload.</p>\n";
+  }
+  for (const std::string& name : listing.names) append_figure(page, prefix, name);
+  page += kPageTail;
+  return page;
 }
 
 }  // namespace
@@ -127,18 +174,12 @@ void append_figure(std::string& page, const std::string& prefix, const std::stri
 net::Task<Result<std::string>> gallery_page(WorkerContext& context, Origin& origin, const Route& route) {
   auto* directory = dynamic_cast<DirectoryOrigin*>(&origin);
   if (!directory) co_return fail(Code::not_found, Blame::origin, "gallery: not a directory");
-  std::shared_ptr<const Snapshot> snapshot = context.snapshot;
-  std::string prefix = images_prefix(*snapshot->router, origin, route);
-  auto listing = co_await net::offload(context.node.file_pool,
-                                       [path = directory->path()] { return list_photos(path); });
+  const std::string prefix = escape_html(images_prefix(*context.snapshot->router, origin, route));
+  auto listing = co_await net::offload(
+      context.node.file_pool, [path = directory->path()] { return list_photos(path); },
+      context.loop.now() + kListTimeout);
   if (!listing) co_return std::unexpected(listing.error());
-  std::string page(kPageHead);
-  page += fmt::format("<header><h1>Vignette</h1><p>{}{} photos, resized on the way to you.</p></header><main>\n",
-                      listing->cut ? "the first " : "", listing->names.size());
-  if (listing->names.empty()) page += "<p>There is no photo in this directory yet.</p>\n";
-  for (const std::string& name : listing->names) append_figure(page, prefix, name);
-  page += kPageTail;
-  co_return page;
+  co_return page_of(*listing, prefix);
 }
 
 }  // namespace vignette::proxy
