@@ -16,23 +16,29 @@ Balancer::Balancer(std::vector<Member> members) : members_(std::move(members)), 
   VCHECK(!members_.empty());
 }
 
-bool Balancer::eligible(std::size_t index, Tier tier, TimePoint now) const {
-  const Member& member = members_[index];
-  if (tier == Tier::any) return !member.state->connect_failed_lately(now);
-  return member.backup == (tier == Tier::backup) && member.state->is_up(now);
+bool Balancer::belongs(std::size_t index, Group group) const {
+  return group == Group::all || members_[index].backup == (group == Group::backup);
 }
 
-bool Balancer::panics(TimePoint now) const {
-  auto up = static_cast<std::size_t>(
-      std::ranges::count_if(members_, [now](const Member& member) { return member.state->is_up(now); }));
-  return up * 100 < members_.size() * kPanicPercent;
+std::size_t Balancer::count_up(Group group, TimePoint now, bool& panic) const {
+  std::size_t up = 0;
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (!belongs(i, group)) continue;
+    ++size;
+    if (members_[i].state->is_up(now)) ++up;
+  }
+  panic = up * 100 < size * kPanicPercent;
+  return up;
 }
 
-std::size_t Balancer::next(Tier tier, TimePoint now, std::span<const std::size_t> without) {
+std::size_t Balancer::next(Group group, bool panic, TimePoint now, std::span<const std::size_t> without) {
   std::size_t best = kNone;
   std::int64_t total = 0;
   for (std::size_t i = 0; i < members_.size(); ++i) {
-    if (std::ranges::find(without, i) != without.end() || !eligible(i, tier, now)) continue;
+    if (!belongs(i, group) || std::ranges::find(without, i) != without.end()) continue;
+    const ServerState& state = *members_[i].state;
+    if (!state.is_up(now) && !(panic && !state.connect_failed_lately(now))) continue;
     std::int64_t weight = members_[i].weight;
     current_[i] += weight;
     total += weight;
@@ -42,19 +48,21 @@ std::size_t Balancer::next(Tier tier, TimePoint now, std::span<const std::size_t
   return best;
 }
 
-std::expected<Balancer::Choice, const char*> Balancer::choose(TimePoint now, std::span<const std::size_t> tried) {
+std::expected<Balancer::Choice, const char*> Balancer::choose(TimePoint now,
+                                                              std::span<const std::size_t> tried) {
   if (members_.size() == 1 && tried.empty() && members_[0].state->is_up(now)) return Choice{};
-  bool panic = panics(now);
-  // Those that have not been tried first, then the others once more.
-  for (std::span<const std::size_t> without : {tried, std::span<const std::size_t>()}) {
-    bool again = without.size() != tried.size();
+  std::size_t up = 0;
+  for (bool again : {false, true}) {
     if (again && tried.empty()) break;
-    if (!panic) {
-      for (Tier tier : {Tier::primary, Tier::backup}) {
-        if (std::size_t index = next(tier, now, without); index != kNone) return Choice{index, false, again};
-      }
-    } else if (std::size_t index = next(Tier::any, now, without); index != kNone) {
-      return Choice{index, true, again};
+    auto without = again ? std::span<const std::size_t>() : tried;
+    for (Group group : {Group::primary, Group::backup, Group::all}) {
+      if (group == Group::all && up > 0) break;
+      bool panic = false;
+      std::size_t count = count_up(group, now, panic);
+      up += count;
+      if (count == 0 && group != Group::all) continue;
+      if (std::size_t index = next(group, panic, now, without); index != kNone)
+        return Choice{index, panic, again};
     }
   }
   bool probing = std::ranges::all_of(

@@ -1,6 +1,7 @@
 // Which server gets the next request: smooth weighted round robin (nginx's), over those that may be asked.
-// The order: primary servers that are up, backup servers that are up; when fewer than 30 % of all are up,
-// any of them (panic), except those that refused a connection just now. Loop-thread only, one per worker.
+// Primary servers as long as one of them is up; else backup servers; else, when nobody is up, any of them.
+// A group with fewer than 30 % up panics: all of it is used, but for servers that are not up and refused a
+// connection just now. Loop-thread only, one per worker.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +34,12 @@ class Balancer {
   std::expected<Choice, const char*> choose(TimePoint now, std::span<const std::size_t> tried = {});
 
  private:
-  enum class Tier : std::uint8_t { primary, backup, any };
-  bool eligible(std::size_t index, Tier tier, TimePoint now) const;
-  bool panics(TimePoint now) const;
-  // Smooth weighted round robin over the eligible ones; npos when there is none.
-  std::size_t next(Tier tier, TimePoint now, std::span<const std::size_t> without);
+  enum class Group : std::uint8_t { primary, backup, all };
+  bool belongs(std::size_t index, Group group) const;
+  // How many of the group are up; `panic` when that is too few.
+  std::size_t count_up(Group group, TimePoint now, bool& panic) const;
+  // Smooth weighted round robin over those of the group that may be asked; npos when there is none.
+  std::size_t next(Group group, bool panic, TimePoint now, std::span<const std::size_t> without);
 
   std::vector<Member> members_;
   std::vector<std::int64_t> current_;

@@ -29,16 +29,14 @@ class DnsCache {
   // At least one address, each call beginning with the next one. Waits only when the name was never
   // resolved. Errors: as Resolver::resolve.
   net::Task<Result<std::vector<net::IpAddress>>> addresses(std::string_view name, TimePoint deadline);
-  net::Resolver& resolver() { return resolver_; }
+  net::Resolver& resolver();
 
  private:
   struct Entry;
-  static net::Task<void> refresh(DnsCache& cache, Entry& entry);
-  Entry& entry(std::string_view name);
+  struct Shared;
+  static net::Task<void> refresh(std::shared_ptr<Shared> shared, Entry* entry);
 
-  net::Worker& worker_;
-  net::Resolver resolver_;
-  std::unordered_map<std::string, std::unique_ptr<Entry>> entries_;  // one per configured name, never erased
+  std::shared_ptr<Shared> shared_;
 };
 
 }  // namespace vignette::proxy

@@ -14,6 +14,7 @@
 namespace vignette::proxy {
 
 struct Node;
+class ServerState;
 class ServersOrigin;
 
 class HealthChecker {
@@ -33,6 +34,7 @@ class HealthChecker {
   struct Probe;
   struct Shared;
   void add(const SnapshotRef& snapshot, const ServersOrigin& origin, std::size_t index);
+  static void take(const std::shared_ptr<Shared>& shared, Probe& probe, const Result<int>& answer);
   static net::Task<void> probe_strand(std::shared_ptr<Shared> shared, std::shared_ptr<Probe> probe);
 
   net::Worker& loop_;

@@ -71,7 +71,6 @@ class OriginConnection {
   std::unique_ptr<ServerState, EndRequest> in_flight_;
   std::shared_ptr<const net::TlsClient> tls_;
   Duration keep_alive_;
-  TimePoint last_used_{};
   bool reused_ = false;
 };
 
@@ -95,12 +94,11 @@ class OriginPools {
   };
   // The idle connection to that endpoint used last, if it was used within `max_idle` (and the endpoint's own
   // limit) and its server has neither closed it nor sent anything.
-  std::optional<OriginConnection> take_idle(const Endpoint& endpoint, Duration max_idle, Check check,
-                                            unsigned worker_index);
+  std::optional<OriginConnection> take_idle(const Endpoint& endpoint, Duration max_idle, Check check);
   // A new connection; TLS included. Tells the server's state how it went. Errors: those of net::connect,
   // net::tls_connect and the resolver, with retry = yes. `reason`, when given, gets TLS's longer text.
   net::Task<Result<OriginConnection>> connect(const Endpoint& endpoint, TimePoint deadline,
-                                              unsigned worker_index, std::string* reason = nullptr);
+                                              std::string* reason = nullptr);
 
   std::size_t idle() const { return idle_; }
   std::size_t idle(const Endpoint& endpoint) const;
@@ -131,7 +129,7 @@ class OriginPools {
   void put(OriginConnection connection);
   void sweep(TimePoint now);
   static net::Task<void> sweep_strand(OriginPools& pools);
-  net::Task<Result<net::Stream>> open(const Endpoint& endpoint, TimePoint deadline, std::string* reason);
+  net::Task<Result<net::Stream>> open(const Endpoint& endpoint, TimePoint deadline);
   Balancer* find_balancer(std::size_t slot, std::uint64_t configuration);
   Balancer& set_balancer(std::size_t slot, std::uint64_t configuration, std::unique_ptr<Balancer> made);
 
@@ -139,7 +137,7 @@ class OriginPools {
   DnsCache names_;
   std::unordered_map<Key, std::vector<Idle>, KeyHash> pools_;
   std::size_t idle_ = 0;
-  bool sweeping_ = false;
+  net::StrandRef sweeper_;
   std::vector<Slot> slots_;
   std::minstd_rand random_;
 };

@@ -23,12 +23,14 @@ ServerState::ServerState(OriginState& origin, std::string address, Metrics& metr
     : origin_(origin),
       address_(std::move(address)),
       clock_(clock),
-      requests_(metrics.counter("vignette_origin_requests_total", "Requests sent to origin servers, retries included.",
+      requests_(metrics.counter("vignette_origin_requests_total",
+                                "Requests sent to origin servers, retries included.",
                                 {{"origin", origin.name()}, {"server", address_}})),
       failures_(metrics.counter("vignette_origin_failures_total",
                                 "Requests to origin servers that got no usable answer, or 502, 503 or 504.",
                                 {{"origin", origin.name()}, {"server", address_}})),
-      up_gauge_(metrics.callback(MetricType::gauge, "vignette_origin_up", "Whether an origin server may be asked.",
+      up_gauge_(metrics.callback(MetricType::gauge, "vignette_origin_up",
+                                 "Whether an origin server may be asked.",
                                  {{"origin", origin.name()}, {"server", address_}},
                                  [this] { return is_up(clock_.now()) ? 1.0 : 0.0; })) {}
 
@@ -44,10 +46,13 @@ bool ServerState::connect_failed_lately(TimePoint now) const {
 
 std::string_view ServerState::state(TimePoint now) const {
   switch (active()) {
-    case ActiveHealth::probing: return "probing";
-    case ActiveHealth::down: return "down";
+    case ActiveHealth::probing:
+      return "probing";
+    case ActiveHealth::down:
+      return "down";
     case ActiveHealth::unchecked:
-    case ActiveHealth::up: break;
+    case ActiveHealth::up:
+      break;
   }
   return is_ejected(now) ? "ejected" : "up";
 }
@@ -81,11 +86,6 @@ bool ServerState::failed(const Error& error, TimePoint now) {
 
 Duration ServerState::ejection() const {
   return std::min<Duration>(kEjection * ejections_.load(kRelaxed), kMaxEjection);
-}
-
-void ServerState::begin_request(unsigned worker) {
-  requests_.add(worker);
-  in_flight_.fetch_add(1, kRelaxed);
 }
 
 void ServerState::remember(const Error& error) {

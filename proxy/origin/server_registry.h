@@ -59,7 +59,8 @@ class ServerState {
   bool failed(const Error& error, TimePoint now);
   Duration ejection() const;  // the current or last one
 
-  void begin_request(unsigned worker);
+  void count_request(unsigned worker) { requests_.add(worker); }
+  void begin_request() { in_flight_.fetch_add(1, std::memory_order_relaxed); }
   void end_request() { in_flight_.fetch_sub(1, std::memory_order_relaxed); }
   std::int64_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
   void count_failure(unsigned worker) { failures_.add(worker); }
@@ -132,6 +133,9 @@ class ServerRegistry {
   // registry holds it; a plain reference to it is good as long as the registry.
   std::shared_ptr<ServerState> server(std::string_view origin, std::string_view address);
 
+  // Tells the objects of one origin in several configurations apart; never 0.
+  std::uint64_t new_id() { return ids_.fetch_add(1, std::memory_order_relaxed) + 1; }
+
   // [{"name":"app","servers":[{"address":…,"state":"up|down|ejected|probing","weight":…,"backup":…,
   //   "in_flight":…,"requests":…,"failures":…,"last_error":…}]}]
   std::string status_json() const;
@@ -142,6 +146,7 @@ class ServerRegistry {
   Metrics& metrics_;
   SystemClock system_clock_;
   const Clock& clock_;
+  std::atomic<std::uint64_t> ids_{0};
   mutable std::mutex mutex_;  // guards origins_
   std::map<std::string, std::unique_ptr<OriginState>, std::less<>> origins_;
 };

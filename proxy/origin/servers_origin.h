@@ -19,8 +19,9 @@ struct Node;
 
 class ServersOrigin final : public Origin {
  public:
-  // Tries after the first one; never after a byte of an answer.
+  // Tries on other servers after the first one; never after a byte of an answer.
   static constexpr std::size_t kRetries = 2;
+  // Before a server is asked once more by the same request.
   static constexpr Duration kRetryPauseMin = std::chrono::milliseconds(25);
   static constexpr Duration kRetryPauseMax = std::chrono::milliseconds(250);
   // A request that must not run twice takes only a connection used this recently.
@@ -40,13 +41,13 @@ class ServersOrigin final : public Origin {
   struct Fetch;
   ServersOrigin(const conf::Origin& options, Node& node, std::shared_ptr<const net::TlsClient> tls);
 
-  net::Task<Result<void>> attempt(WorkerContext& context, const OriginRequest& request, Fetch& fetch);
-  net::Task<Result<OriginConnection>> connection(WorkerContext& context, const OriginRequest& request,
-                                                 Fetch& fetch);
-  std::expected<Balancer::Choice, const char*> choose(WorkerContext& context, const Fetch& fetch) const;
+  net::Task<Result<void>> attempt(Fetch& fetch);
+  net::Task<Result<OriginConnection>> connection(Fetch& fetch);
+  std::expected<Balancer::Choice, const char*> choose(Fetch& fetch) const;
   std::unique_ptr<Balancer> make_balancer() const;
-  void judge(WorkerContext& context, const Fetch& fetch, const Result<void>& outcome);
-  void log_failure(Node& node, const Fetch& fetch, const Error& error, std::string_view reason);
+  // Tells the server's state how the attempt went.
+  void judge(Fetch& fetch, const Result<void>& outcome);
+  void blame(Fetch& fetch, const Error& error);
 
   const conf::Origin& options_;
   OriginState& state_;
