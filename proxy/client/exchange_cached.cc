@@ -33,7 +33,7 @@ std::unique_ptr<FillJob> Exchange::make_job() {
   job->policy = route_->cache_policy;
   job->stale = found_;
   if (image_ && image_->kind != imaging::RequestKind::original) {
-    job->own_origin = make_image_origin(*snapshot_, *route_->origins.front(), *image_, accepts_webp_);
+    job->own_origin = make_image_origin(snapshot_, *route_->origins.front(), *image_, accepts_webp_);
     job->origins = {job->own_origin.get()};
     job->request = std::make_unique<StoredRequest>(head_.authority, "/", "", false, http::FieldList());
     return job;

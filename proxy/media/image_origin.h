@@ -17,15 +17,16 @@ struct Snapshot;
 // for, it is read once. `path` is percent-encoded and begins with '/'.
 cache::Key original_key(const Origin& origin, std::string_view path, std::string& key_string);
 
-// Key of a variant (or of `info`). The format is in it: as asked for, else webp where the client lists it, else
-// "auto" (JPEG or PNG, as the source's transparency decides).
+// Key of a variant (or of `info`). The format is in it: as asked for, else webp where the client lists it,
+// else "auto" (JPEG or PNG, as the source's transparency decides).
 cache::Key variant_key(const Origin& origin, const imaging::ImageRequest& image, bool accepts_webp,
                        std::string& key_string);
 
 // The origin of one fill. Its answers: 200 with the picture and a strong ETag; 304 when the fill's
-// If-None-Match still names it; 4xx/5xx of imaging/errors.h with a lifetime of their own, so that bad sources are
-// remembered. Errors: those of reading the original. `originals` must outlive it (the fill keeps the snapshot).
-std::unique_ptr<Origin> make_image_origin(const Snapshot& snapshot, Origin& originals,
+// If-None-Match still names it; 4xx/5xx of imaging/errors.h with a lifetime of their own, so that bad sources
+// are remembered. Errors: those of reading the original. `originals` belongs to `snapshot`, which the fill of
+// the original keeps even when this one has ended.
+std::unique_ptr<Origin> make_image_origin(std::shared_ptr<const Snapshot> snapshot, Origin& originals,
                                           const imaging::ImageRequest& image, bool accepts_webp);
 
 }  // namespace vignette::proxy

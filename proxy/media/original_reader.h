@@ -64,7 +64,6 @@ class OriginalReader {
   std::expected<void, NoOriginal> check_status() const;
   std::expected<void, NoOriginal> take(std::string_view bytes);
   std::expected<void, NoOriginal> look_at_header(bool complete);
-  std::expected<void, NoOriginal> check_size() const;
   net::Task<std::expected<void, NoOriginal>> take_stored();
   net::Task<std::expected<void, NoOriginal>> take_arriving();
 
