@@ -86,11 +86,7 @@ class Exchange {
   // Answering from the cache (exchange_cached.cc)
   net::Task<void> answer_cached();
   net::Task<bool> follow_fill(cache::Joined joined);
-  net::Task<Result<void>> wait_for_head(cache::Reader& reader, const cache::FillRef& fill,
-                                        FillHub::Follower& follower);
   net::Task<void> deliver(cache::Reader& reader, FillHub::Follower& follower);
-  net::Task<Result<bool>> wait_for_bytes(cache::Reader& reader, FillHub::Follower& follower,
-                                         std::uint64_t wanted);
   void send_object(const cache::ObjectRef& object);
   bool begin_object(const cache::Object& object, std::string_view first_bytes);
   bool select_part(const cache::Object& object, std::optional<std::uint64_t>& length, int& status);

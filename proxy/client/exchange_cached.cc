@@ -7,16 +7,13 @@
 #include "http/conditional.h"
 #include "http/range.h"
 #include "proxy/client/exchange.h"
+#include "proxy/media/fill_follow.h"
 #include "proxy/media/image_origin.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
 namespace {
 
-// Longest wait for the head of a fill, whoever runs it; then 504, or the stale object.
-constexpr Duration kHeadWait = std::chrono::seconds(60);
-// Longest wait for the next bytes: the fill has a shorter one of its own, so this never fires first.
-constexpr Duration kProgressWait = std::chrono::seconds(90);
 constexpr std::size_t kSlicesATurn = 8;
 
 }  // namespace
@@ -108,7 +105,11 @@ net::Task<bool> Exchange::follow_fill(cache::Joined joined) {
   bool started_here = joined.started();
   FillHub::Follower follower = context_.fills.follow(joined.fill);
   if (started_here) launch(std::move(joined.writer));
-  auto head = co_await wait_for_head(joined.reader, joined.fill, follower);
+  const std::function<void(cache::FillWriter)> second = [this](cache::FillWriter writer) {
+    launch(std::move(writer));
+  };
+  auto head =
+      co_await wait_for_head(context_, joined.reader, joined.fill, follower, started_ + kHeadWait, second);
   if (!head) {
     answer_failed_fill(head.error());
     co_return true;
@@ -142,49 +143,12 @@ void Exchange::answer_failed_fill(const Error& error) {
   refuse(answer_for(error));
 }
 
-// Ok: there is a head, or the fill is not for this reader. Runs the second attempt when the first is slow.
-net::Task<Result<void>> Exchange::wait_for_head(cache::Reader& reader, const cache::FillRef& fill,
-                                                FillHub::Follower& follower) {
-  TimePoint deadline = started_ + kHeadWait;
-  for (;;) {
-    switch (reader.state()) {
-      case cache::FillState::waiting_head: break;
-      case cache::FillState::failed:
-        if (!reader.object()) co_return std::unexpected(fill->error());
-        co_return Result<void>{};
-      default: co_return Result<void>{};
-    }
-    TimePoint second = fill->started_at() + cache::kSecondAttemptAfter;
-    bool may_second = context_.loop.now() < second;
-    auto woken = co_await follower.progress(may_second ? std::min(second, deadline) : deadline);
-    if (woken) continue;
-    if (woken.error().code == Code::cancelled) {
-      co_return fail(Code::cancelled, Blame::client, "fill: the client left");
-    }
-    if (context_.loop.now() >= deadline) co_return fail(Code::timeout, Blame::origin, "fill: no head in time");
-    if (cache::FillWriter writer = fill->start_second(context_.loop.now(), reader)) launch(std::move(writer));
-  }
-}
-
-// Whether at least `wanted` bytes are there from the reader's position on, or all there will be.
-net::Task<Result<bool>> Exchange::wait_for_bytes(cache::Reader& reader, FillHub::Follower& follower,
-                                                 std::uint64_t wanted) {
-  for (;;) {
-    cache::FillState state = reader.state();
-    if (reader.available() >= wanted) co_return true;
-    if (state == cache::FillState::complete) co_return reader.available() > 0;
-    if (state != cache::FillState::streaming) co_return fail(Code::closed, Blame::origin, "fill: cut short");
-    auto woken = co_await follower.progress(context_.loop.now() + kProgressWait);
-    if (!woken) co_return std::unexpected(woken.error());
-  }
-}
-
 // Sends an object that may still be growing.
 net::Task<void> Exchange::deliver(cache::Reader& reader, FillHub::Follower& follower) {
   cache::ObjectRef object = reader.object();
   std::string first_bytes;
   if (image_ && image_->kind == imaging::RequestKind::original) {
-    auto ready = co_await wait_for_bytes(reader, follower, imaging::kSniffBytes);
+    auto ready = co_await wait_for_bytes(context_, reader, follower, imaging::kSniffBytes);
     if (!ready) co_return answer_failed_fill(ready.error());
     Slice first;
     if (reader.peek(std::span(&first, 1)) > 0) first_bytes = first.view().substr(0, imaging::kSniffBytes);
@@ -193,7 +157,7 @@ net::Task<void> Exchange::deliver(cache::Reader& reader, FillHub::Follower& foll
   std::uint64_t left = answer_is_part_ ? range_.size() : std::uint64_t{0} - 1;
   std::uint64_t skip = answer_is_part_ ? range_.first : 0;
   while (left > 0) {
-    auto ready = co_await wait_for_bytes(reader, follower, 1);
+    auto ready = co_await wait_for_bytes(context_, reader, follower, 1);
     if (!ready) {
       reason_ = to_string(ready.error().code);
       responder_.abort();
