@@ -281,15 +281,14 @@ net::Task<Result<void>> S3Origin::try_once(WorkerContext& context, const OriginR
   ++trace.attempts;
   std::optional<OriginConnection> connection;
   if (!attempt.fresh) {
-    connection =
-        context.pools.take_idle(endpoint_, endpoint_.keep_alive, OriginPools::Check::flags, context.index);
+    connection = context.pools.take_idle(endpoint_, endpoint_.keep_alive, OriginPools::Check::flags);
   }
   trace.connection_reused = connection.has_value();
   trace.connect = {};
   if (!connection) {
     const TimePoint started = context.node.clock.now();
-    auto opened = co_await context.pools.connect(endpoint_, context.loop.now() + timeouts_.connect,
-                                                 context.index, &attempt.reason);
+    auto opened =
+        co_await context.pools.connect(endpoint_, context.loop.now() + timeouts_.connect, &attempt.reason);
     if (!opened) co_return std::unexpected(opened.error());
     trace.connect = context.node.clock.now() - started;
     connection.emplace(std::move(*opened));
