@@ -48,7 +48,8 @@ void OutQueue::slice(Slice bytes) {
   if (first_ < pieces_.size() && bytes.block().get() != text_.get()) {
     Slice& last = pieces_.back();
     if (last.block().get() == bytes.block().get() && last.data() + last.size() == bytes.data()) {
-      last = last.sub(0, last.size() + bytes.size());
+      std::size_t offset = static_cast<std::size_t>(last.data() - last.block()->data());
+      last = Slice(last.block(), offset, last.size() + bytes.size());
       return;
     }
   }

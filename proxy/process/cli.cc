@@ -15,7 +15,10 @@
 namespace vignette::proxy {
 namespace {
 
-void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
 
 void complain(std::string_view text) {
   std::string line = fmt::format("vignette: {}\n", text);
