@@ -105,6 +105,10 @@ net::Task<bool> H1Connection::read_head() {
         co_return false;
       }
     }
+    if (!work.out.empty()) {
+      auto sent = co_await send_queued();
+      if (!sent) co_return false;
+    }
     if (work.end == work.input->capacity()) make_room();
     auto got = co_await stream_.read(
         std::span(work.input->data() + work.end, work.input->capacity() - work.end), deadline);
@@ -153,14 +157,21 @@ net::Task<bool> H1Connection::answer() {
   H1Work& work = *work_;
   if (!work.exchange->answer_now()) {
     net::HangupGuard guard(stream_);
-    co_await work.exchange->answer();
+    auto sent = co_await send_queued();
+    if (sent) co_await work.exchange->answer();
   }
   bool complete = work.responder->ended();
-  bool hold = complete && work.out.bytes() < kUnsentLimit && !work.body && next_head_is_here();
+  bool hold = work.responder->keep_alive() && work.out.bytes() < kUnsentLimit && !work.body && next_head_is_here();
   Result<void> sent;
-  if (complete && !hold) sent = co_await work.out.flush(stream_, context_.snapshot->config->timeouts.send_stall);
+  if (complete && !hold) sent = co_await send_queued();
   work.exchange->finish();
   co_return complete && sent;
+}
+
+// Answers that were held for a common write must not wait for anything else.
+net::Task<Result<void>> H1Connection::send_queued() {
+  auto sent = co_await work_->out.flush(stream_, context_.snapshot->config->timeouts.send_stall);
+  co_return sent;
 }
 
 // Whether a further request has arrived whole, so that its answer may share a write with this one.

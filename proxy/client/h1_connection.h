@@ -38,6 +38,7 @@ class H1Connection {
   net::Task<bool> read_head();
   net::Task<Next> serve();
   net::Task<bool> answer();
+  net::Task<Result<void>> send_queued();
   net::Task<void> refuse(int status, std::string_view reason);
   net::Task<void> linger();
   void acquire();

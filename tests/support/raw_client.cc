@@ -54,7 +54,8 @@ bool RawClient::fill() {
       return true;
     }
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) throw std::runtime_error("RawClient: nothing came in time");
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+      throw std::runtime_error("RawClient: nothing came in time");
     ended_ = true;
     reset_seen_ = got < 0;
     return false;

@@ -14,11 +14,11 @@
 namespace vignette::test {
 
 struct RawResponse {
-  int status = 0;                           // 0: the connection ended before a status line
+  int status = 0;                             // 0: the connection ended before a status line
   std::map<std::string, std::string> fields;  // lower-case names; several lines are joined by ", "
-  std::string head;                         // as received
-  std::string body;                         // de-framed
-  bool complete = false;                    // framed and whole (or ended by an orderly close where that is the framing)
+  std::string head;                           // as received
+  std::string body;                           // de-framed
+  bool complete = false;  // framed and whole (or ended by an orderly close where that is the framing)
 
   std::string field(const std::string& name) const {
     auto found = fields.find(name);

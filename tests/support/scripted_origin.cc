@@ -32,8 +32,8 @@ void Gate::wait() {
   changed_.wait_for(lock, std::chrono::seconds(20), [this] { return open_; });
 }
 
-ScriptedOrigin::ScriptedOrigin(Script script)
-    : script_(std::move(script)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+ScriptedOrigin::ScriptedOrigin(Script script, Read read)
+    : script_(std::move(script)), read_(read), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -62,7 +62,11 @@ std::string ScriptedOrigin::address() const { return "127.0.0.1:" + std::to_stri
 
 std::string ScriptedOrigin::answer(int status, std::string_view lines, std::string_view body) {
   std::string text = "HTTP/1.1 " + std::to_string(status) + " Scripted\r\n";
-  text.append(lines).append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n").append(body);
+  text.append(lines)
+      .append("Content-Length: ")
+      .append(std::to_string(body.size()))
+      .append("\r\n\r\n")
+      .append(body);
   return text;
 }
 
@@ -126,6 +130,7 @@ void ScriptedOrigin::serve(int socket, int number) {
     if (!take(buffer.find("\r\n\r\n") + 4, call.head)) return false;
     call.method = split_once(call.head, ' ').before;
     call.target = split_once(split_once(call.head, ' ').after, ' ').before;
+    if (read_ == Read::head_only) return true;
     if (call.field("transfer-encoding") == "chunked") {
       for (;;) {
         std::string size_line, end;

@@ -17,12 +17,12 @@
 namespace vignette::test {
 
 struct OriginCall {
-  std::string head;      // with the empty line
-  std::string body;      // de-framed
+  std::string head;  // with the empty line
+  std::string body;  // de-framed
   std::string target;
   std::string method;
-  int number = 0;        // of the request, from 1, over all connections
-  int connection = 0;    // from 1
+  int number = 0;                                        // of the request, from 1, over all connections
+  int connection = 0;                                    // from 1
   std::string field(std::string_view lower_name) const;  // "" when absent
 };
 
@@ -45,7 +45,9 @@ class ScriptedOrigin {
   // Answers one request; returns whether the connection goes on.
   using Script = std::function<bool(const OriginCall&, const Send&)>;
 
-  explicit ScriptedOrigin(Script script);
+  enum class Read : std::uint8_t { whole, head_only };
+  // `head_only`: the script runs when the head is there, and the body stays unread.
+  explicit ScriptedOrigin(Script script, Read read = Read::whole);
   ~ScriptedOrigin();
   ScriptedOrigin(const ScriptedOrigin&) = delete;
   ScriptedOrigin& operator=(const ScriptedOrigin&) = delete;
@@ -67,6 +69,7 @@ class ScriptedOrigin {
   void serve(int socket, int number);
 
   Script script_;
+  Read read_;
   UniqueFd listener_;
   std::uint16_t port_ = 0;
   std::atomic<int> calls_{0};

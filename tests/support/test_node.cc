@@ -13,14 +13,30 @@
 namespace vignette::test {
 namespace {
 
-constexpr std::uint64_t kStoreBytes = std::uint64_t{64} << 20;
-
-std::uint64_t store_bytes(const std::string& toml) {
+// As the node's own, but small unless the test says how large.
+cache::MemoryStoreOptions store_options(const std::string& toml) {
   auto loaded = conf::load_text(toml, "test.toml", ".");
-  return loaded && toml.find("[cache]") != std::string::npos ? (*loaded)->cache.memory : kStoreBytes;
+  if (!loaded || toml.find("[cache]") == std::string::npos) return {.budget_bytes = std::uint64_t{64} << 20};
+  return {
+      .budget_bytes = (*loaded)->cache.memory, .max_object_bytes = (*loaded)->cache.max_object, .shards = 0};
 }
 
 }  // namespace
+
+// Where the access log goes.
+class TestNode::MemoryLog final : public LineFile {
+ public:
+  explicit MemoryLog(TestNode& node) : node_(node) {}
+  Result<std::size_t> write(std::string_view bytes) override {
+    std::lock_guard lock(node_.access_mutex_);
+    node_.access_lines_ += bytes;
+    return bytes.size();
+  }
+  Result<void> reopen() override { return {}; }
+
+ private:
+  TestNode& node_;
+};
 
 TempDir::TempDir() {
   std::string name = (std::filesystem::temp_directory_path() / "vignette-test-XXXXXX").string();
@@ -64,6 +80,11 @@ TestNode::TestNode(const std::string& toml, const Options& options)
             .access_log = nullptr},
       ticket_key_(net::random_ticket_key()) {
   net::ignore_sigpipe();
+  if (options.access_log) {
+    access_log_ = std::make_unique<LineSink>(std::make_unique<MemoryLog>(*this),
+                                             LineSinkOptions{.producers = options.workers}, clock_, log_);
+    node_.access_log = access_log_.get();
+  }
   snapshot_ = build(toml);
   if (options.imaging) {
     const conf::ImageOptions& images = snapshot_->config->images;
@@ -88,7 +109,10 @@ TestNode::TestNode(const std::string& toml, const Options& options)
       auto bound = net::Listener::open(*address);
       if (!bound) throw std::runtime_error("cannot listen");
       address = bound->address();
-      worker->add_listener(std::move(*bound), listener);
+      // Workers know their listeners by address: those of port 0 get the one they have.
+      conf::Listener serving = listener;
+      serving.address.port = address->port();
+      worker->add_listener(std::move(*bound), std::move(serving));
     }
     ports_.push_back(address->port());
   }
@@ -145,7 +169,16 @@ void TestNode::drain() {
   for (auto& worker : workers_) worker->drain();
 }
 
+void TestNode::settle() {
+  for (auto& worker : workers_) {
+    std::promise<void> done;
+    worker->loop().post([&] { done.set_value(); });
+    done.get_future().wait();
+  }
+}
+
 double TestNode::metric(std::string_view name, std::string_view labels) {
+  settle();
   std::string text;
   metrics_.render(text);
   double sum = 0;
@@ -156,6 +189,17 @@ double TestNode::metric(std::string_view name, std::string_view labels) {
     sum += std::strtod(std::string(line.substr(line.rfind(' ') + 1)).c_str(), nullptr);
   }
   return sum;
+}
+
+std::vector<std::string> TestNode::access_log() {
+  settle();
+  access_log_->flush();
+  std::lock_guard lock(access_mutex_);
+  std::vector<std::string> lines;
+  for (std::string_view line : split(access_lines_, '\n')) {
+    if (!line.empty()) lines.emplace_back(line);
+  }
+  return lines;
 }
 
 std::string TestNode::log_text() {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -13,6 +14,7 @@
 
 #include "base/bounded_pool.h"
 #include "base/clock.h"
+#include "base/line_sink.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "cache/fill_table.h"
@@ -45,7 +47,8 @@ class TestNode {
  public:
   struct Options {
     unsigned workers = 1;
-    bool imaging = false;  // starts the real vignette-imaging program
+    bool imaging = false;     // starts the real vignette-imaging program
+    bool access_log = false;  // keeps its lines for access_log()
   };
   // Throws with all diagnostics when the configuration is wrong. Every listener's port must be 0.
   explicit TestNode(const std::string& toml) : TestNode(toml, Options()) {}
@@ -62,8 +65,15 @@ class TestNode {
   cache::MemoryStore& store() { return store_; }
   // Log lines so far.
   std::string log_text();
+  // Lines of the access log so far, oldest first.
+  std::vector<std::string> access_log();
+  // Returns when every worker has done what it had to do when this was called: what a client has seen the
+  // end of is then in metrics and logs.
+  void settle();
+  proxy::NodeWorker& worker(std::size_t index = 0) { return *workers_.at(index); }
 
  private:
+  class MemoryLog;
   proxy::SnapshotRef build(const std::string& toml);
 
   std::mutex log_mutex_;
@@ -76,6 +86,9 @@ class TestNode {
   cache::MemoryStore store_;
   cache::FillTable fills_;
   BoundedPool files_;
+  std::mutex access_mutex_;
+  std::string access_lines_;
+  std::unique_ptr<LineSink> access_log_;
   net::Worker main_;
   proxy::ServerRegistry servers_;
   std::unique_ptr<proxy::ImagingService> imaging_;
