@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "http/chunked.h"
 #include "net/frame_pool.h"
@@ -125,7 +126,8 @@ class ChunkedBody final : public StreamedBody {
 
   net::Task<Result<Piece>> next(TimePoint deadline) override {
     using State = http::ChunkedDecoder::State;
-    if (!payload_.empty()) co_return Piece{.bytes = std::move(payload_), .last = false};
+    // A moved-from slice keeps its size.
+    if (!payload_.empty()) co_return Piece{.bytes = std::exchange(payload_, {}), .last = false};
     for (;;) {
       auto got = co_await read(kBlockBytes, deadline);
       if (!got) co_return std::unexpected(got.error());
