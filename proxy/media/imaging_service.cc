@@ -241,7 +241,7 @@ std::expected<void, std::string> ImagingService::Core::launch() {
   if (options.test_faults) arguments.emplace_back("--test-faults");
   auto fresh = std::make_shared<Session>();
   auto stream = net::Stream::adopt(loop, std::move(ours));
-  if (!stream) return std::unexpected("socket: " + explain(stream.error()));
+  if (!stream) return std::unexpected("socket: " + vignette::explain(stream.error()));
   fresh->stream = std::move(*stream);
   if (const int error = spawn_program(std::move(arguments), theirs.get(), fresh->pid); error != 0) {
     return std::unexpected(fmt::format("{}: {}", options.program, std::strerror(error)));
@@ -473,11 +473,7 @@ net::Task<void> ImagingService::send_frames(std::shared_ptr<Core> core, std::sha
   }
 }
 
-namespace {
-
-enum class Ended { cancelled, died, stuck, nonsense };
-
-const char* explain_end(Ended ended) {
+const char* ImagingService::explain(Ended ended) {
   switch (ended) {
     case Ended::cancelled:
       return "cancelled";
@@ -490,6 +486,32 @@ const char* explain_end(Ended ended) {
   }
   return "";
 }
+
+// Until the session is over, whichever way.
+net::Task<ImagingService::Ended> ImagingService::receive_frames(std::shared_ptr<Core> core,
+                                                                std::shared_ptr<Session> session) {
+  std::vector<UniqueFd> fds;
+  std::vector<char> buffer(kReadBytes);
+  for (;;) {
+    auto got = co_await session->stream.recv_with_fds(buffer, fds, core->loop.now() + kTick);
+    if (!got && got.error().code == Code::timeout) {
+      if (core->stuck()) co_return Ended::stuck;
+      continue;
+    }
+    if (!got && got.error().code == Code::cancelled) co_return Ended::cancelled;
+    if (!got || *got == 0) co_return Ended::died;
+    for (UniqueFd& fd : fds) session->reader.feed_fd(std::move(fd));
+    fds.clear();
+    session->reader.feed(std::string_view(buffer.data(), *got));
+    for (;;) {
+      Result<std::optional<imaging::Received>> received = session->reader.next();
+      if (received && !*received) break;
+      if (!received || !core->receive(std::move(**received))) co_return Ended::nonsense;
+    }
+  }
+}
+
+namespace {
 
 // Leaves the loop free while the program has its grace time.
 net::Task<bool> reap(net::Worker& loop, pid_t pid, Duration grace) {
@@ -510,36 +532,12 @@ net::Task<bool> reap(net::Worker& loop, pid_t pid, Duration grace) {
 net::Task<void> ImagingService::supervise(std::shared_ptr<Core> core) {
   Duration pause = kFirstPause;
   for (;;) {
-    const std::shared_ptr<Session> session = core->session;
-    Ended ended = Ended::died;
-    if (session) {
+    if (const std::shared_ptr<Session> session = core->session) {
       core->loop.spawn_named("imaging send", send_frames, core, session);
-      std::vector<UniqueFd> fds;
-      std::vector<char> buffer(kReadBytes);
-      for (bool going = true; going;) {
-        auto got = co_await session->stream.recv_with_fds(buffer, fds, core->loop.now() + kTick);
-        if (!got && got.error().code == Code::timeout) {
-          if (core->stuck()) {
-            ended = Ended::stuck;
-            break;
-          }
-          continue;
-        }
-        if (!got && got.error().code == Code::cancelled) co_return;
-        if (!got || *got == 0) break;
-        for (UniqueFd& fd : fds) session->reader.feed_fd(std::move(fd));
-        fds.clear();
-        session->reader.feed(std::string_view(buffer.data(), *got));
-        while (going) {
-          Result<std::optional<imaging::Received>> received = session->reader.next();
-          if (received && !*received) break;
-          if (received && core->receive(std::move(**received))) continue;
-          ended = Ended::nonsense;
-          going = false;
-        }
-      }
+      auto ended = co_await receive_frames(core, session);
+      if (ended == Ended::cancelled) co_return;
       if (core->loop.now() - session->spawned >= kSteady) pause = kFirstPause;
-      core->log.error("imaging: {}; starting it again in {} ms", explain_end(ended),
+      core->log.error("imaging: {}; starting it again in {} ms", explain(ended),
                       std::chrono::duration_cast<milliseconds>(pause).count());
       core->lose_session();
       auto reaped =

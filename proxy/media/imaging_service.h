@@ -98,7 +98,11 @@ class ImagingService {
   class Departure;
   friend class Departure;
 
+  enum class Ended : std::uint8_t { cancelled, died, stuck, nonsense };
+  static const char* explain(Ended ended);
+
   static net::Task<void> supervise(std::shared_ptr<Core> core);
+  static net::Task<Ended> receive_frames(std::shared_ptr<Core> core, std::shared_ptr<Session> session);
   static net::Task<void> send_frames(std::shared_ptr<Core> core, std::shared_ptr<Session> session);
 
   std::shared_ptr<Core> core_;
