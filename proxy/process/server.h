@@ -23,8 +23,8 @@
 #include "proxy/admin/admin_server.h"
 #include "proxy/media/imaging_service.h"
 #include "proxy/node.h"
-#include "proxy/origin/health.h"
 #include "proxy/origin/server_registry.h"
+#include "proxy/process/health.h"
 #include "proxy/process/node_worker.h"
 
 namespace vignette::proxy {

@@ -22,8 +22,8 @@
 #include "net/worker.h"
 #include "proxy/media/imaging_service.h"
 #include "proxy/node.h"
-#include "proxy/origin/health.h"
 #include "proxy/origin/server_registry.h"
+#include "proxy/process/health.h"
 #include "proxy/process/node_worker.h"
 
 namespace vignette::test {

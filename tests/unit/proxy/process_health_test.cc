@@ -1,4 +1,4 @@
-#include "proxy/origin/health.h"
+#include "proxy/process/health.h"
 
 #include <catch2/catch.hpp>
 
