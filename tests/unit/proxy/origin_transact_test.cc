@@ -13,19 +13,23 @@ struct Outcome {
   TransactProgress progress;
 };
 
-// One transaction over a new connection, without the retries of an origin.
+enum class End : std::uint8_t { none, close, reset };
+
+// One transaction over a new connection, without the retries of an origin. `end`: what the server does to the
+// connection just before.
 net::Task<Outcome> transact_once(OriginScene& scene, OriginRequest request, Duration first_byte = 5s,
-                                 bool close_first = false) {
+                                 End end = End::none) {
   Outcome outcome;
   request.host = "example.test";
   auto connection = co_await scene.context.pools.connect(scene.endpoint(), scene.worker.now() + 5s);
   VCHECK(connection);
-  if (close_first) {
+  if (end != End::none) {
     while (scene.server->open.empty()) {
       auto turn = co_await net::yield();
       VCHECK(turn);
     }
-    scene.server->open.begin()->second->reset();
+    net::Stream& theirs = *scene.server->open.begin()->second;
+    end == End::reset ? theirs.reset() : theirs.close();
   }
   OriginResponse response;
   TransactOptions options{.first_byte = first_byte};
@@ -119,7 +123,7 @@ TEST_CASE("What is not HTTP is malformed, with the reason, and blames the origin
       {"HTTP/1.1 2000 OK\r\n\r\n", "bad_status_line"},
       {head("Content-Length: 1\r\nContent-Length: 2\r\n"), "several_content_lengths"},
       {head("Content-Length: -1\r\n"), "bad_content_length"},
-      {head("A b: c\r\n"), "space_before_colon"},
+      {head("A : c\r\n"), "space_before_colon"},
       {head("X: y\n\r\n"), "bare_lf"},
       {head("Transfer-Encoding: chunked\r\n") + "zz\r\n", "bad_chunk_size"},
       {head("X: " + std::string(40'000, 'x') + "\r\n"), "header_too_large"},
@@ -132,7 +136,7 @@ TEST_CASE("What is not HTTP is malformed, with the reason, and blames the origin
     CHECK(outcome.answer.error->code == Code::malformed);
     CHECK(outcome.answer.error->blame == Blame::origin);
     CHECK(outcome.answer.error->retry == Retry::no);
-    CHECK(std::string(outcome.answer.error->where).starts_with(example.where.substr(0, 3)));
+    CHECK(std::string(outcome.answer.error->where) == example.where);
   }
 }
 
@@ -286,15 +290,19 @@ TEST_CASE("A silent origin is a time-out that it is blamed for") {
   }));
 }
 
-TEST_CASE("A request to a connection that was already reset has run nothing; one that was read may have") {
+TEST_CASE("A request to a connection that has ended has run nothing; one that was read may have") {
   OriginScene scene;
   scene.server = std::make_unique<ScriptedServer>(
-      scene.worker, std::vector<std::vector<Turn>>{{}, {{.answer = "", .close = true}}});
+      scene.worker, std::vector<std::vector<Turn>>{{{ok("")}}, {{ok("")}}, {{.answer = "", .close = true}}});
   scene.add_server(scene.server->address());
   REQUIRE(scene.run([](OriginScene& self) -> net::Task<void> {
-    auto read = co_await transact_once(self, get());
-    REQUIRE(read.answer.error);
-    CHECK(read.progress.nothing_ran == (self.server->requests.empty()));
+    for (End end : {End::reset, End::close}) {
+      auto ended = co_await transact_once(self, post(nullptr, 0), 5s, end);
+      REQUIRE(ended.answer.error);
+      CHECK(ended.answer.error->retry == Retry::if_reused);
+      CHECK(ended.progress.nothing_ran);
+      CHECK(self.server->requests.empty());
+    }
     auto acted = co_await transact_once(self, post(nullptr, 0));
     REQUIRE(acted.answer.error);
     CHECK(acted.answer.error->retry == Retry::if_reused);
