@@ -21,9 +21,9 @@ constexpr std::size_t kMaxKeyBytes = 1024;  // S3's own limit
 constexpr std::array kConditions = {
     FieldId::if_match, FieldId::if_none_match, FieldId::if_modified_since, FieldId::if_unmodified_since,
     FieldId::range,    FieldId::if_range};
-// Of an answer: what belongs to the object. The rest is the store's own (x-amz-*, Server).
-constexpr std::array kObjectFields = {FieldId::accept_ranges,
-                                      FieldId::cache_control,
+// Of an answer: what belongs to the object. The rest is the store's own (x-amz-*, Server), or ours
+// to say (Accept-Ranges).
+constexpr std::array kObjectFields = {FieldId::cache_control,
                                       FieldId::content_encoding,
                                       FieldId::content_disposition,
                                       FieldId::content_language,
@@ -42,10 +42,10 @@ OriginResponse own_answer(int status) {
   return response;
 }
 
-bool has_body_fields_only(int status) { return status == 412 || status == 416; }
+bool is_refused_condition(int status) { return status == 412 || status == 416; }
 
 bool passes(int status) {
-  return status == 200 || status == 206 || status == 304 || has_body_fields_only(status);
+  return status == 200 || status == 206 || status == 304 || is_refused_condition(status);
 }
 
 void keep_object_fields(http::FieldList& fields) {
@@ -57,7 +57,7 @@ void keep_object_fields(http::FieldList& fields) {
 // The object as it came; a refused condition without the store's XML.
 void clean(OriginResponse& response, bool head_only) {
   keep_object_fields(response.head.fields);
-  if (has_body_fields_only(response.head.status)) {
+  if (is_refused_condition(response.head.status)) {
     response.head.fields.remove(FieldId::content_type);
     response.body.reset();
     response.content_length = 0;

@@ -160,7 +160,8 @@ TEST_CASE("A photo comes from the store, signed for, with the object's own field
   Scene scene;
   scene.store.script = {
       says("200 OK",
-           "Content-Type: image/jpeg\r\nETag: \"abc\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 "
+           "Content-Type: image/jpeg\r\nAccept-Ranges: bytes\r\nETag: \"abc\"\r\nLast-Modified: Sun, 06 Nov "
+           "1994 08:49:37 "
            "GMT\r\nCache-Control: max-age=60\r\nx-amz-request-id: 1\r\nx-amz-meta-who: me\r\nServer: "
            "AmazonS3\r\nx-amz-storage-class: STANDARD\r\n",
            "a photo")};
