@@ -36,6 +36,7 @@ endif()
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)  # every folder's, and the precompiled headers'
 
 add_library(vignette_options INTERFACE)
 target_include_directories(vignette_options INTERFACE ${CMAKE_SOURCE_DIR})
@@ -60,7 +61,6 @@ if(VIGNETTE_FUZZ)
 endif()
 
 if(VIGNETTE_PCH)
-  find_package(fmt REQUIRED)
   target_compile_options(vignette_options INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:SHELL:-Xclang -fno-pch-timestamp>)
   add_library(vignette_pch OBJECT ${CMAKE_SOURCE_DIR}/cmake/pch.cc)

@@ -33,7 +33,7 @@ THIRD_PARTY = [
     (r"vips/|jpeglib\.h$|turbojpeg\.h$|webp/|avif/|glib", r"imaging/engine/"),
     (r"maxminddb", r"geo/"),
     (r"toml\+\+/|toml\.hpp$", r"conf/[^/]+\.cc$"),
-    (r"nettle/|spdlog/", r"base/[^/]+\.cc$"),
+    (r"nettle/", r"base/[^/]+\.cc$"),
     (r"xxhash\.h$|xxh3\.h$", r"base/"),
     (r"fmt/", r""),
     (r"seccomp\.h$", r"imaging/"),

@@ -9,7 +9,7 @@ import rules
 
 CLEAN = {
     "base/a.h": '#pragma once\n#include <vector>\n#include <sys/socket.h>\n#include <fmt/core.h>\n',
-    "base/log.cc": '#include "base/a.h"\n#include <spdlog/spdlog.h>\n',
+    "base/hmac.cc": '#include "base/a.h"\n#include <nettle/hmac.h>\n',
     "net/n.cc": '#include "base/a.h"\n#include <event2/event.h>\n#include <openssl/ssl.h>\n#include <ares.h>\n',
     "conf/toml.cc": '#include "base/a.h"\n#include <toml++/toml.h>\n',
     "proxy/client/c.cc": '#include "net/n.h"\n#include "cache/k.h"\n#include "proxy/route/r.h"\n',
@@ -33,7 +33,6 @@ PLANTED = [
     ("proxy/geo.cc", "#include <maxminddb.h>\n", "home"),
     ("conf/loader.h", "#include <toml++/toml.h>\n", "home"),
     ("base/hmac.h", "#include <nettle/hmac.h>\n", "home"),
-    ("base/log.h", "#include <spdlog/spdlog.h>\n", "home"),
     ("net/xml.cc", "#include <pugixml.hpp>\n", "home"),
     ("net/new.cc", "#include <boost/asio.hpp>\n", "unknown"),
     ("conf/second.cc", "#include <toml++/toml.h>\n", "not one"),
