@@ -2,6 +2,7 @@
 // random, posts from other threads, signals and offloaded work that meet cancellation, and a shutdown with
 // everything pending, in rounds. It proves nothing by itself: the sanitizers do, and the counts at the end.
 // Usage: stress_net [seconds] [seed]
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -82,8 +83,10 @@ Task<> serve(Site& site, Stream stream) {
       if (guard.hung_up()) ++site.counts.hung_up;
       if (!slept) co_return count(site, slept.error());
     } else if (kind == 1) {
-      auto result = co_await offload(site.pool, [text = buffer] {
-        std::this_thread::sleep_for(1ms);
+      auto result = co_await offload(site.pool, [text = buffer]() mutable {
+        // Long enough for the loop to go on meanwhile.
+        for (int i = 0; i < 40; ++i)
+          std::ranges::sort(text, [i](char a, char b) { return i % 2 ? a < b : a > b; });
         return text.size();
       });
       if (result) ++site.counts.offloaded;
@@ -224,6 +227,13 @@ void run_site(Site& site) {
   site.listener.close();  // spawns strands that will never run; the worker's end destroys them
 }
 
+Task<> end_round(Site& left, Site& right) {
+  auto slept = co_await sleep_for(250ms);
+  static_cast<void>(slept);
+  left.worker.stop();
+  right.worker.stop();
+}
+
 void round(Counts& counts, unsigned seed) {
   BoundedPool pool("stress", 2, 8);
   // Every other round gives cancelled strands no time, so that frames are destroyed while they wait.
@@ -234,6 +244,7 @@ void round(Counts& counts, unsigned seed) {
   open_site(right);
   populate(left, right.listener.address());
   populate(right, left.listener.address());
+  left.worker.spawn_named("end", end_round, std::ref(left), std::ref(right));
   std::jthread first([&] { run_site(left); });
   std::jthread second([&] { run_site(right); });
   std::vector<std::jthread> posters;
@@ -247,9 +258,8 @@ void round(Counts& counts, unsigned seed) {
       }
     });
   }
-  std::this_thread::sleep_for(250ms);
-  left.worker.stop();
-  right.worker.stop();
+  first.join();
+  second.join();
 }
 
 }  // namespace
