@@ -86,13 +86,17 @@ class LengthBody final : public StreamedBody {
   net::Task<Result<Piece>> next(TimePoint deadline) override {
     Slice bytes = take_received();
     if (bytes.empty()) {
-      auto got = co_await read(left_, deadline);
+      // Room for one byte more: a read that fills its buffer leaves it open whether more is there, which the
+      // next user of the connection would have to ask the kernel.
+      auto got = co_await read(left_ + 1, deadline);
       if (!got) co_return std::unexpected(got.error());
       if (got->empty()) co_return std::unexpected(broken(cut_short()));
       bytes = take_received();
     }
+    const bool too_much = bytes.size() > left_;
+    if (too_much) bytes = bytes.sub(0, static_cast<std::size_t>(left_));
     left_ -= bytes.size();
-    if (left_ == 0) finish(true);
+    if (left_ == 0) finish(!too_much);
     co_return Piece{.bytes = std::move(bytes), .last = left_ == 0};
   }
 

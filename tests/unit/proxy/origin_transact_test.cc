@@ -197,6 +197,25 @@ TEST_CASE("Connections with anything in doubt are not used again") {
   }
 }
 
+TEST_CASE("Bytes behind a body that arrived apart from its head are noticed") {
+  static std::size_t idle = 0;
+  const std::string answer = head("Content-Length: 2\r\n") + "okHTTP/1.1 200 OK\r\n";
+  for (bool more : {false, true}) {
+    OriginScene scene;
+    Turn turn{.answer = more ? answer : answer.substr(0, answer.find("ok") + 2),
+              .again_after = answer.find("ok")};
+    scene.server =
+        std::make_unique<ScriptedServer>(scene.worker, std::vector<std::vector<Turn>>{{turn, turn}});
+    scene.add_server(scene.server->address());
+    REQUIRE(scene.run([](OriginScene& self) -> net::Task<void> {
+      auto outcome = co_await transact_once(self, get());
+      CHECK(outcome.answer.body == "ok");
+      idle = self.context.pools.idle();
+    }));
+    CHECK(idle == (more ? 0u : 1u));
+  }
+}
+
 TEST_CASE("An answer to HEAD has no body but tells its length") {
   OriginScene scene;
   scene.server = std::make_unique<ScriptedServer>(
