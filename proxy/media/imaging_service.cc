@@ -175,6 +175,8 @@ struct ImagingService::Core {
   void lose_session();
   void show_queue() { queue_length.set(static_cast<std::int64_t>(waiting.size())); }
 
+  bool comes_too_late(const Ticket& newcomer) const;
+  void learn(const Ticket& ticket, ErrorClass error);
   bool is_quarantined(std::uint64_t key);
   void note_crash(std::uint64_t key);
   bool stuck() const;
@@ -260,6 +262,7 @@ void ImagingService::Core::arrive(std::unique_ptr<Ticket> ticket) {
   ticket->heavy = ticket->job.header.heavy();
   if (is_quarantined(ticket->job.quarantine_key)) return answer(*ticket, ErrorClass::crashed);
   if (ticket->cost > options.budget_bytes) return answer(*ticket, ErrorClass::too_large);
+  if (comes_too_late(*ticket)) return answer(*ticket, ErrorClass::busy);
   waiting_bytes += ticket->job.source_bytes;
   waiting.push_back(std::move(ticket));
   dispatch();
@@ -271,6 +274,25 @@ void ImagingService::Core::arrive(std::unique_ptr<Ticket> ticket) {
     answer(*last, ErrorClass::busy);
   }
   show_queue();
+}
+
+// Whether it would still wait, or not be done, when its time is over: it is told now, and those before it get
+// the lanes. Who finds nobody waiting is always let in, so that the usual times are learned anew.
+bool ImagingService::Core::comes_too_late(const Ticket& newcomer) const {
+  if (waiting.empty() || hello.lanes == 0) return false;
+  const auto heavy = std::ranges::count_if(waiting, [](const auto& ticket) { return ticket->heavy; });
+  const auto light = static_cast<std::ptrdiff_t>(waiting.size()) - heavy;
+  Duration wait = (usual[0] * light + usual[1] * heavy) / hello.lanes;
+  if (newcomer.heavy) wait = std::max<Duration>(wait, usual[1] * heavy / hello.heavy_lanes);
+  return newcomer.arrived + wait + usual[newcomer.heavy ? 1 : 0] > newcomer.deadline;
+}
+
+// A moving average of how long jobs take; one that was stopped took at least as long as it had.
+void ImagingService::Core::learn(const Ticket& ticket, ErrorClass error) {
+  Duration& average = usual[ticket.heavy ? 1 : 0];
+  const Duration took = loop.now() - ticket.started;
+  if (error == ErrorClass::none || (error == ErrorClass::deadline && took > average))
+    average += (took - average) / 8;
 }
 
 void ImagingService::Core::give_up(std::uint64_t id) {
@@ -314,7 +336,9 @@ void ImagingService::Core::begin(std::unique_ptr<Ticket> ticket) {
   const TimePoint now = loop.now();
   const auto left = std::chrono::duration_cast<milliseconds>(
       std::min<Duration>(ticket->deadline - now, options.deadline) - kBackstop);
-  if (left < milliseconds(1)) return answer(*ticket, ErrorClass::deadline);
+  // What cannot be done in time any more would only take a lane from what can.
+  const bool hopeless = ticket->arrived < now && left < usual[ticket->heavy ? 1 : 0] / 2;
+  if (left < milliseconds(1) || hopeless) return answer(*ticket, ErrorClass::deadline);
   imaging::Job job;
   job.id = ticket->id;
   job.kind = ticket->job.kind;
@@ -368,9 +392,8 @@ bool ImagingService::Core::finish(imaging::JobResult result, UniqueFd picture) {
     log.warn("imaging: a worker died on a {} of {} bytes", imaging::to_string(ticket->job.header.format),
              ticket->job.source_bytes);
   }
+  learn(*ticket, result.error);
   if (result.error == ErrorClass::none) {
-    Duration& average = usual[ticket->heavy ? 1 : 0];
-    average += (loop.now() - ticket->started - average) / 8;
     const bool wants_picture = ticket->job.kind == imaging::Job::Kind::transform;
     const bool good =
         !wants_picture || (picture && imaging::check_sealed(picture.get(), result.output_bytes));

@@ -6,8 +6,9 @@
 //
 // A job waits while every lane is taken, while every heavy lane is taken (heavy ones; lighter ones pass
 // them), and while the estimated memory of all jobs at work would pass the budget (nobody passes such a job,
-// so that a large one gets its turn). What the queue has no place for is `busy` at once. When the program
-// dies, its jobs are `crashed`, those that wait go on waiting, and it is started again after a growing pause.
+// so that a large one gets its turn). What the queue has no place for, or would not reach in time by what
+// jobs usually take, is `busy` at once. When the program dies, its jobs are `crashed`, those that wait go on
+// waiting, and it is started again after a growing pause.
 #pragma once
 
 #include <chrono>

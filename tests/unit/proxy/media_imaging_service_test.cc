@@ -237,3 +237,25 @@ TEST_CASE("A strand that is cancelled takes its job out of the queue, or cancels
   }));
   CHECK(scene.metric(result_line(ErrorClass::cancelled)) == 2);
 }
+
+TEST_CASE(
+    "A job that the queue would not reach in time is refused at once, one that finds no queue never is") {
+  Scene scene;
+  CHECK(scene.run([](Scene& s) -> net::Task<void> {
+    auto warm = co_await s.imaging.run(s.loop, job_of(noise_png(8, 8), 4), s.loop.now() + 30s);
+    REQUIRE(warm);
+    Outcome at_work[2];
+    for (Outcome& outcome : at_work) start(s, faulty(Fault::hang, 1), 3s, outcome);
+    co_await until([&s] { return s.metric("vignette_image_jobs_running") == 2; });
+    Outcome first;
+    start(s, job_of(noise_png(8, 8), 4), 100ms, first);
+    co_await until([&s] { return s.imaging.waiting() == 1; });
+    Outcome second;
+    start(s, job_of(noise_png(8, 8), 4), 100ms, second);
+    co_await until([&] { return first.done && second.done; });
+    CHECK(second.error == ErrorClass::busy);
+    CHECK(first.error == ErrorClass::deadline);
+    CHECK(!at_work[0].done);
+    co_await until([&] { return at_work[0].done && at_work[1].done; });
+  }));
+}
