@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
+
 namespace vignette::proxy {
 namespace {
 
@@ -17,9 +19,13 @@ bool takes_method(const conf::Route& route, std::string_view method) {
   });
 }
 
+bool lists(std::string_view methods, std::string_view method) {
+  return std::ranges::any_of(split(methods, ','), [&](std::string_view listed) { return trim(listed) == method; });
+}
+
 void add_methods(std::string& list, const conf::Route& route) {
   for (const std::string& method : route.methods) {
-    if (list.find(method) != std::string::npos) continue;
+    if (lists(list, method)) continue;
     if (!list.empty()) list += ", ";
     list += method;
   }

@@ -64,7 +64,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
       options_(options),
       metrics_(options.workers),
       node_metrics_(metrics_),
-      store_({.budget_bytes = store_bytes(toml)}),
+      store_(store_options(toml)),
       fills_(store_, clock_),
       files_("files", 2, 1024),
       main_({.index = -1, .name = "main"}),

@@ -1,0 +1,120 @@
+#include <catch2/catch.hpp>
+
+#include <string>
+
+#include "proxy/client/out_queue.h"
+#include "tests/unit/proxy/client_streams.h"
+
+using namespace vignette;
+using namespace vignette::proxy;
+using namespace vignette::proxy::test;
+
+namespace {
+
+net::Task<void> flush(OutQueue& queue, net::Stream& stream, Duration stall, Result<void>& outcome) {
+  auto sent = co_await queue.flush(stream, stall);
+  outcome = sent;
+}
+
+}  // namespace
+
+TEST_CASE("Texts and slices leave in the order they came") {
+  ClientStream client;
+  OutQueue queue;
+  queue.text("head ");
+  queue.slice(Slice::copy("body one "));
+  queue.text("between ");
+  queue.slice(Slice::copy("body two"));
+  queue.text(" end");
+  CHECK(queue.bytes() == std::string("head body one between body two end").size());
+  Result<void> outcome;
+  REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 5s, std::ref(outcome)));
+  CHECK(outcome);
+  CHECK(queue.empty());
+  CHECK(client.client_got() == "head body one between body two end");
+}
+
+TEST_CASE("A text longer than the text block is kept whole") {
+  ClientStream client;
+  OutQueue queue;
+  std::string expected;
+  for (std::size_t size : {100u, 4000u, 5000u, 70000u, 1u}) {
+    std::string text(size, static_cast<char>('a' + size % 26));
+    expected += text;
+    queue.text(text);
+  }
+  CHECK(queue.bytes() == expected.size());
+  Result<void> outcome;
+  REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 5s, std::ref(outcome)));
+  CHECK(client.client_got() == expected);
+}
+
+TEST_CASE("More pieces than one write takes arrive in order") {
+  ClientStream client;
+  OutQueue queue;
+  std::string expected;
+  for (int i = 0; i < 500; ++i) {
+    std::string piece = "<" + std::to_string(i) + ">";
+    expected += piece + ".";
+    queue.slice(Slice::copy(piece));
+    queue.text(".");
+  }
+  Result<void> outcome;
+  REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 5s, std::ref(outcome)));
+  CHECK(client.client_got() == expected);
+}
+
+TEST_CASE("Neighbouring slices of one block are one piece and stay in order") {
+  ClientStream client;
+  OutQueue queue;
+  Slice whole = Slice::copy("0123456789");
+  queue.slice(whole.sub(0, 4));
+  queue.slice(whole.sub(4, 6));
+  queue.slice(whole.sub(2, 2));
+  queue.slice(Slice());
+  queue.text("");
+  CHECK(queue.bytes() == 12);
+  Result<void> outcome;
+  REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 5s, std::ref(outcome)));
+  CHECK(client.client_got() == "012345678923");
+}
+
+TEST_CASE("A queue that was sent can be filled again") {
+  OutQueue queue;
+  for (int round = 0; round < 3; ++round) {
+    ClientStream client;
+    queue.text("round " + std::to_string(round));
+    queue.slice(Slice::copy("!"));
+    Result<void> outcome;
+    REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 5s, std::ref(outcome)));
+    CHECK(client.client_got() == "round " + std::to_string(round) + "!");
+  }
+  queue.text("never sent");
+  queue.clear();
+  CHECK(queue.empty());
+}
+
+TEST_CASE("A client that takes nothing ends the flush after the stall, not before") {
+  ClientStream client;
+  OutQueue queue;
+  queue.slice(Slice::copy(std::string(8 << 20, 'x')));
+  Result<void> outcome;
+  TimePoint before = std::chrono::steady_clock::now();
+  REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 50ms, std::ref(outcome)));
+  REQUIRE_FALSE(outcome);
+  CHECK(outcome.error().code == Code::timeout);
+  CHECK(outcome.error().blame == Blame::client);
+  CHECK(std::chrono::steady_clock::now() - before >= 50ms);
+  CHECK(queue.bytes() > 0);
+}
+
+TEST_CASE("A client that is gone fails the flush") {
+  ClientStream client;
+  client.client_leaves();
+  OutQueue queue;
+  queue.text("anybody?");
+  Result<void> outcome;
+  REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 5s, std::ref(outcome)));
+  REQUIRE_FALSE(outcome);
+  CHECK(outcome.error().code == Code::reset);
+}
