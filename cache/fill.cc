@@ -165,6 +165,7 @@ HeadVerdict Fill::complete_with(int attempt, ObjectRef object, const Object* old
   } else {
     store_.insert(object);
   }
+  freshened_.store(old != nullptr, std::memory_order_relaxed);  // before publish_end() releases
   const bool is_private = !object->is_shareable();
   if (is_private) private_to_ = attempt;
   leave_table(is_private);

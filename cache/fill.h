@@ -188,6 +188,8 @@ class Fill : public std::enable_shared_from_this<Fill> {
   Error error() const;       // state failed
   Reason reason() const;     // why it is not stored; none: it is or will be
   bool paced() const;
+  // State complete: what the store had was validated (304), under the head that object() has now.
+  bool freshened() const { return freshened_.load(std::memory_order_relaxed); }
   const Key& key() const { return key_; }
   std::string_view key_string() const { return key_string_; }
   TimePoint started_at() const { return started_at_; }
@@ -256,6 +258,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
   std::atomic<FillState> state_{FillState::waiting_head};
   std::atomic<bool> paced_{false};
   std::atomic<int> private_to_{kNobody};  // the attempt whose reader alone may read
+  std::atomic<bool> freshened_{false};
   mutable std::mutex mutex_;              // guards all below
   ObjectRef object_;
   Error error_;

@@ -13,8 +13,10 @@ bool FillTable::join(Fill& fill, TimePoint now, Joined& joined) {
   return true;
 }
 
-Joined FillTable::start(Shard& shard, const Key& key, std::string_view key_string, TimePoint now) {
-  const bool passes = pass_of(shard, key).key == key && pass_of(shard, key).until > now;
+Joined FillTable::start(Shard& shard, const Key& key, std::string_view key_string, TimePoint now,
+                        Sharing sharing) {
+  const Pass& pass = pass_of(shard, key);
+  const bool passes = sharing != Sharing::always && pass.key == key && pass.until > now;
   auto [writer, reader] = Fill::start(store_, passes ? nullptr : this, key, key_string, now);
   Joined joined;
   joined.fill = writer.fill();
@@ -26,7 +28,7 @@ Joined FillTable::start(Shard& shard, const Key& key, std::string_view key_strin
 }
 
 Joined FillTable::join_or_start(const Key& key, std::string_view key_string, TimePoint now,
-                                const Object* known) {
+                                const Object* known, Sharing sharing) {
   Shard& shard = shard_of(key);
   FillRef displaced;  // released after the lock
   const std::lock_guard lock(shard.mutex);
@@ -41,7 +43,7 @@ Joined FillTable::join_or_start(const Key& key, std::string_view key_string, Tim
     joined.hit = std::move(stored);
     return joined;
   }
-  return start(shard, key, key_string, now);
+  return start(shard, key, key_string, now, sharing);
 }
 
 bool FillTable::add(const FillRef& fill, const Key& key, std::string_view key_string) {

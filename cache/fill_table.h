@@ -31,6 +31,12 @@ struct Joined {
   bool collapsed() const { return fill && !writer; }
 };
 
+// Whether a fill of a key that is remembered as not storable may be joined all the same.
+enum class Sharing : std::uint8_t {
+  unless_passing,
+  always,  // a fetch behind a stale answer: nobody waits for it, and one is enough
+};
+
 struct FillStats {
   std::uint64_t started = 0;  // first attempts
   std::uint64_t seconds = 0;  // second attempts
@@ -49,7 +55,7 @@ class FillTable {
   // `known`: the stale object that the caller wants to replace, null when it missed. What a fill committed
   // between the caller's lookup and this call is found here (`hit`), so no response is fetched twice.
   Joined join_or_start(const Key& key, std::string_view key_string, TimePoint now,
-                       const Object* known = nullptr);
+                       const Object* known = nullptr, Sharing sharing = Sharing::unless_passing);
 
   FillStats stats() const;
 
@@ -73,7 +79,7 @@ class FillTable {
   Shard& shard_of(const Key& key) { return shards_[(key.hi >> 32) % kShards]; }
   static Pass& pass_of(Shard& shard, const Key& key) { return shard.passes[key.hi % kPassSlots]; }
   bool join(Fill& fill, TimePoint now, Joined& joined);
-  Joined start(Shard& shard, const Key& key, std::string_view key_string, TimePoint now);
+  Joined start(Shard& shard, const Key& key, std::string_view key_string, TimePoint now, Sharing sharing);
 
   // From fills, without their mutex.
   void remove(const Fill& fill, const Key& slot_key);
