@@ -54,6 +54,10 @@ struct CheckReport {
 };
 CheckReport check_file(const std::string& path, const Checks& checks = {});
 
+// The keys ("server.workers") in which `next` differs from the `running` configuration and which only a
+// restart applies.
+std::vector<std::string> changes_that_need_restart(const Config& running, const Config& next);
+
 // Behind `vignette reference` and conf/REFERENCE.md: every option, in Markdown.
 std::string reference();
 

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include <concepts>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -111,6 +112,16 @@ Option value(std::string key, V T::* member, const Type<V>& type, Reload reload,
   option.read = [member, type](Context& context, const Node& node, void* owner) {
     if (auto parsed = type.parse(context, node)) static_cast<T*>(owner)->*member = std::move(*parsed);
   };
+  if constexpr (std::equality_comparable<V>) {
+    if (reload == Reload::restart) {
+      option.find_restarts = [member, name = option.key](const void* running, const void* next,
+                                                         const std::string& path,
+                                                         std::vector<std::string>& names) {
+        const bool same = static_cast<const T*>(running)->*member == static_cast<const T*>(next)->*member;
+        if (!same) names.push_back(path + name);
+      };
+    }
+  }
   return option;
 }
 
@@ -129,6 +140,15 @@ Option table(std::string key, Sub T::* member, std::vector<Option> children, std
   option.children = std::move(children);
   option.read = [member, rows = option.children](Context& context, const Node& node, void* owner) {
     if (expect_table(context, node)) read_members(context, node, rows, &(static_cast<T*>(owner)->*member));
+  };
+  option.find_restarts = [member, rows = option.children, name = option.key](
+                             const void* running, const void* next, const std::string& path,
+                             std::vector<std::string>& names) {
+    for (const Option& row : rows) {
+      if (!row.find_restarts) continue;
+      row.find_restarts(&(static_cast<const T*>(running)->*member), &(static_cast<const T*>(next)->*member),
+                        path + name + ".", names);
+    }
   };
   return option;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "conf/loader.h"
 #include "conf/option_types.h"
 
 namespace vignette::conf {
@@ -51,7 +52,7 @@ std::vector<Option> log_options() {
     return word ? std::optional(node.text) : path(context, node);
   };
   return {
-      value("access", &L::access, access, Reload::live,
+      value("access", &L::access, access, Reload::restart,
             "Where the access log goes: one JSON object a line. A file is opened again on SIGUSR1."),
       value("level", &L::level,
             choice<LogLevel>({{"debug", LogLevel::debug},
@@ -68,7 +69,7 @@ std::vector<Option> cache_options() {
       value("memory", &C::memory, size(kMiB, 16 * kTiB), Reload::restart,
             "Budget of the memory tier: bodies, heads, index and open fills. The process needs a fixed part "
             "on top."),
-      value("max_object", &C::max_object, size(kKiB, 16 * kTiB), Reload::live,
+      value("max_object", &C::max_object, size(kKiB, 16 * kTiB), Reload::restart,
             "Responses larger than this pass through and are not stored. Never more than `cache.memory`: a "
             "larger default is lowered to it, a larger value in the file is an error."),
   };
@@ -213,6 +214,14 @@ std::vector<Option> build_schema() {
 const std::vector<Option>& schema() {
   static const std::vector<Option> rows = build_schema();
   return rows;
+}
+
+std::vector<std::string> changes_that_need_restart(const Config& running, const Config& next) {
+  std::vector<std::string> names;
+  for (const Option& row : schema()) {
+    if (row.find_restarts) row.find_restarts(&running, &next, "", names);
+  }
+  return names;
 }
 
 void read_members(Context& context, const Node& node, const std::vector<Option>& options, void* owner) {

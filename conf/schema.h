@@ -36,6 +36,12 @@ struct Option {
   // Reads `node` into the struct that holds this option; reports to the context what it refuses and
   // leaves the default then.
   std::function<void(Context&, const Node&, void* owner)> read = {};
+
+  // Appends the name (`path` before it) of this value, or of the values in this table, if it is of class
+  // restart and the two owners differ in it. Empty for lists and maps: SIGHUP applies all of theirs.
+  std::function<void(const void* running, const void* next, const std::string& path,
+                     std::vector<std::string>& names)>
+      find_restarts = {};
 };
 
 // The keys of the file's top level. Immutable after construction, Thread-safe.

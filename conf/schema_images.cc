@@ -133,10 +133,10 @@ std::vector<Option> image_options() {
             type.show = [](const std::uint64_t& pixels) { return fmt::format("{}", pixels); };
             return type;
           }(),
-          Reload::live, "Pixels of an original, from its header; more is answered 413 before decoding."),
-      value("max_source", &I::max_source, size(1ULL << 10, 1ULL << 32), Reload::live,
+          Reload::restart, "Pixels of an original, from its header; more is answered 413 before decoding."),
+      value("max_source", &I::max_source, size(1ULL << 10, 1ULL << 32), Reload::restart,
             "Bytes of an original; more is answered 413."),
-      value("deadline", &I::deadline, duration(milliseconds(10), std::chrono::minutes(5)), Reload::live,
+      value("deadline", &I::deadline, duration(milliseconds(10), std::chrono::minutes(5)), Reload::restart,
             "Time for one image; after it its worker process is killed and the answer is 503."),
       value("workers", &I::workers, auto_or(integer(1, 1024)), Reload::restart,
             "Image worker processes. `\"auto\"` is one a core."),

@@ -47,6 +47,13 @@ void NodeWorker::add_listener(net::Listener listener, conf::Listener options) {
   });
 }
 
+void NodeWorker::change_listener(conf::Listener options) {
+  loop_.post([this, options = std::move(options)]() mutable {
+    auto found = serving_.find(options.address.to_string());
+    if (found != serving_.end()) found->second->options = std::move(options);
+  });
+}
+
 void NodeWorker::remove_listener(const std::string& address) {
   loop_.post([this, address] {
     auto found = serving_.find(address);

@@ -24,6 +24,8 @@ class NodeWorker {
   void start();
   // Serves on a listener that main has bound; `options` are those of the configuration that asked for it.
   void add_listener(net::Listener listener, conf::Listener options);
+  // From now on, connections of the listener at this address follow these options.
+  void change_listener(conf::Listener options);
   // Accepts what is queued on it, then closes it.
   void remove_listener(const std::string& address);
   void apply(SnapshotRef snapshot);

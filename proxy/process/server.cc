@@ -73,6 +73,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
     : log_(log),
       load_(std::move(load)),
       config_(std::move(config)),
+      settled_(*config_),
       worker_count_(worker_count(*config_)),
       ticket_key_(net::random_ticket_key()),
       started_(clock_.now()),
@@ -174,7 +175,9 @@ bool Server::open_listener(const conf::Listener& options) {
 }
 
 bool Server::start_imaging(const conf::Config& config) {
-  if (imaging_ || !serves_images(config)) return true;
+  if (imaging_) return true;
+  settled_.images = config.images;
+  if (!serves_images(config)) return true;
   imaging_ = std::make_unique<ImagingService>(
       loop_, ImagingService::Options{.program = imaging_program(),
                                      .workers = config.images.workers,
@@ -269,6 +272,18 @@ void Server::apply_listeners(const conf::Config& config) {
     std::erase_if(bound_, [&](const Bound& bound) { return bound.options.address == has.address; });
     return true;
   });
+  for (const conf::Listener& wanted : config.listeners) {
+    for (auto& worker : workers_) worker->change_listener(wanted);
+    for (Bound& bound : bound_) {
+      if (bound.options.address == wanted.address) bound.options = wanted;
+    }
+  }
+}
+
+void Server::warn_of_restarts(const conf::Config& next) {
+  for (const std::string& name : conf::changes_that_need_restart(settled_, next)) {
+    log_.warn("reload: {} has changed; only a restart applies it", name);
+  }
 }
 
 void Server::reload() {
@@ -304,6 +319,7 @@ void Server::apply(std::shared_ptr<const conf::Config> config, SnapshotRef snaps
   for (auto& worker : workers_) worker->apply(snapshot_);
   apply_listeners(*config_);
   health_->apply(snapshot_);
+  warn_of_restarts(*config_);
   log_.info("reload: configuration {} is in use", snapshot_->generation);
 }
 

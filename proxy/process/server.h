@@ -57,6 +57,7 @@ class Server {
 
   void reload();
   void apply_listeners(const conf::Config& config);
+  void warn_of_restarts(const conf::Config& next);
   void apply(std::shared_ptr<const conf::Config> config, SnapshotRef snapshot);
   void begin_drain();
   static net::Task<void> drain_strand(Server& server);
@@ -70,6 +71,7 @@ class Server {
   std::function<void()> on_ready_;
   SystemClock clock_;
   std::shared_ptr<const conf::Config> config_;
+  conf::Config settled_;  // what options that only a restart applies are, whatever reloads say since
   const unsigned worker_count_;
   const net::TicketKey ticket_key_;
   TimePoint started_;
