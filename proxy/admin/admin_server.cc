@@ -41,6 +41,21 @@ struct AdminServer::State {
   bool closed = false;
 };
 
+// One of the connections that may be open, from its acceptance to the end of its strand.
+class AdminServer::Place {
+ public:
+  explicit Place(std::shared_ptr<State> state) : state_(std::move(state)) { ++state_->connections; }
+  Place(Place&&) noexcept = default;
+  Place& operator=(Place&&) = delete;
+  ~Place() {
+    if (state_) --state_->connections;
+  }
+  State& state() const { return *state_; }
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
 AdminServer::AdminServer(net::Worker& loop, Sources sources)
     : loop_(loop), state_(std::make_shared<State>()) {
   state_->sources = std::move(sources);
@@ -61,7 +76,7 @@ Result<void> AdminServer::open(const net::Address& address) {
   state_->is_unix = address_.is_unix();
   listener_.serve(loop_, [this](net::Stream stream) {
     if (state_->connections >= kMaxConnections) return;
-    loop_.spawn_named("admin", serve, state_, std::move(stream));
+    loop_.spawn_named("admin", serve, Place(state_), std::move(stream));
   });
   return {};
 }
@@ -85,12 +100,7 @@ AdminServer::Answer AdminServer::answer(const State& state, const http::RequestH
   return {.status = 404, .body = error_json("no such resource")};
 }
 
-net::Task<void> AdminServer::serve(std::shared_ptr<State> state, net::Stream stream) {
-  struct Count {
-    std::size_t& connections;
-    explicit Count(std::size_t& counter) : connections(counter) { ++connections; }
-    ~Count() { --connections; }
-  } count(state->connections);
+net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
   net::Worker& worker = co_await net::this_worker();
   TimePoint deadline = worker.now() + kTimeout;
   http::Limits limits;
@@ -107,7 +117,7 @@ net::Task<void> AdminServer::serve(std::shared_ptr<State> state, net::Stream str
     size += *got;
     http::Parsed parsed = parser.parse(std::span(input).first(size), request);
     if (parsed.done()) {
-      reply = answer(*state, request);
+      reply = answer(place.state(), request);
       break;
     }
     if (parsed.refused() || size == input.size()) {
@@ -121,6 +131,7 @@ net::Task<void> AdminServer::serve(std::shared_ptr<State> state, net::Stream str
   head.add(http::FieldId::content_type, reply.type);
   head.add_number(http::FieldId::content_length, reply.body.size());
   head.add(http::FieldId::cache_control, "no-store");
+  if (reply.status == 405) head.add(http::FieldId::allow, "GET, HEAD");
   head.add(http::FieldId::connection, "close");
   auto written = head.end();
   if (!written) co_return;

@@ -45,8 +45,9 @@ class AdminServer {
     std::string body;
   };
   struct State;
+  class Place;
 
-  static net::Task<void> serve(std::shared_ptr<State> state, net::Stream stream);
+  static net::Task<void> serve(Place place, net::Stream stream);
   static Answer answer(const State& state, const http::RequestHead& request);
 
   net::Worker& loop_;

@@ -27,6 +27,38 @@ std::string read_number(const nlohmann::json& object, const char* name) {
   return found == object.end() ? "?" : found->dump();
 }
 
+// Throws the library's exceptions where a value is not of the type it should be.
+std::string summarize(const nlohmann::json& status) {
+  std::string out = fmt::format("vignette {}, pid {}, up {} s, {} workers{}\n", status.value("version", "?"),
+                                read_number(status, "pid"), read_number(status, "uptime_seconds"),
+                                read_number(status, "workers"), status.value("draining", false) ? ", draining" : "");
+  out += fmt::format("configuration {} (generation {})\n", status.value("configuration", "?"),
+                     read_number(status, "generation"));
+  for (const auto& listener : status.value("listeners", nlohmann::json::array())) {
+    out += fmt::format("  {} {}\n", listener.value("kind", "?"), listener.value("address", "?"));
+  }
+  auto connections = status.value("connections", nlohmann::json::object());
+  out += fmt::format("connections: {} open, {} accepted\n", read_number(connections, "open"),
+                     read_number(connections, "accepted"));
+  out += "requests:";
+  const auto requests = status.value("requests", nlohmann::json::object());
+  for (const auto& [outcome, count] : requests.items()) {
+    out += fmt::format(" {} {}", outcome, count.dump());
+  }
+  auto cache = status.value("cache", nlohmann::json::object());
+  out += fmt::format("\ncache: {} objects, {} of {} bytes, {} fills open\n", read_number(cache, "objects"),
+                     read_number(cache, "used_bytes"), read_number(cache, "budget_bytes"),
+                     read_number(cache, "open_fills"));
+  for (const auto& origin : status.value("origins", nlohmann::json::array())) {
+    out += fmt::format("origin {}\n", origin.value("name", "?"));
+    for (const auto& server : origin.value("servers", nlohmann::json::array())) {
+      out += fmt::format("  {} {}{}\n", server.value("address", "?"), server.value("state", "?"),
+                         server.value("backup", false) ? " (backup)" : "");
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 std::expected<std::string, std::string> admin_get(const std::string& address, std::string_view path) {
@@ -63,33 +95,11 @@ std::expected<std::string, std::string> admin_get(const std::string& address, st
 std::string status_summary(const std::string& text) {
   nlohmann::json status = nlohmann::json::parse(text, nullptr, false);
   if (!status.is_object()) return text;
-  std::string out = fmt::format("vignette {}, pid {}, up {} s, {} workers{}\n", status.value("version", "?"),
-                                read_number(status, "pid"), read_number(status, "uptime_seconds"),
-                                read_number(status, "workers"), status.value("draining", false) ? ", draining" : "");
-  out += fmt::format("configuration {} (generation {})\n", status.value("configuration", "?"),
-                     read_number(status, "generation"));
-  for (const auto& listener : status.value("listeners", nlohmann::json::array())) {
-    out += fmt::format("  {} {}\n", listener.value("kind", "?"), listener.value("address", "?"));
+  try {
+    return summarize(status);
+  } catch (const nlohmann::json::exception&) {
+    return text;
   }
-  auto connections = status.value("connections", nlohmann::json::object());
-  out += fmt::format("connections: {} open, {} accepted\n", read_number(connections, "open"),
-                     read_number(connections, "accepted"));
-  out += "requests:";
-  for (const auto& [outcome, count] : status.value("requests", nlohmann::json::object()).items()) {
-    out += fmt::format(" {} {}", outcome, count.dump());
-  }
-  auto cache = status.value("cache", nlohmann::json::object());
-  out += fmt::format("\ncache: {} objects, {} of {} bytes, {} fills open\n", read_number(cache, "objects"),
-                     read_number(cache, "used_bytes"), read_number(cache, "budget_bytes"),
-                     read_number(cache, "open_fills"));
-  for (const auto& origin : status.value("origins", nlohmann::json::array())) {
-    out += fmt::format("origin {}\n", origin.value("name", "?"));
-    for (const auto& server : origin.value("servers", nlohmann::json::array())) {
-      out += fmt::format("  {} {}{}\n", server.value("address", "?"), server.value("state", "?"),
-                         server.value("backup", false) ? " (backup)" : "");
-    }
-  }
-  return out;
 }
 
 }  // namespace vignette::proxy
