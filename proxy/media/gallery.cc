@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/html.h"
 #include "base/strings.h"
 #include "net/offload.h"
 #include "proxy/origin/directory_origin.h"
@@ -58,32 +59,6 @@ Result<Listing> list_photos(const std::string& directory) {
     listing.cut = true;
   }
   return listing;
-}
-
-std::string escape_html(std::string_view text) {
-  std::string out;
-  for (char c : to_utf8(text)) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
 }
 
 // The prefix of the images route of this origin on the same site; the loader has checked that there is one.
