@@ -18,9 +18,8 @@ constexpr std::string_view kHead =
     "strings: "
     "`\"8KiB\"`, `\"16MiB\"`, `\"2GiB\"`, or `\"512B\"`.\n"
     "* **Paths** are relative to the file that names them.\n"
-    "* *restart* marks what SIGHUP does not apply; it applies all the rest, and warns in the log when such a "
-    "key\n"
-    "  has changed.\n"
+    "* *restart* marks what SIGHUP does not apply: it warns when such a key has changed, and applies the "
+    "rest.\n"
     "* An unknown key is an error. `vignette check FILE` finds all errors in one run.\n";
 
 void append_line(std::string& out, const Option& option, const std::string& name) {
