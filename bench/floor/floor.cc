@@ -65,7 +65,7 @@ class Floor {
 
 std::string response(std::string_view body, std::string_view more) {
   return fmt::format(
-      "HTTP/1.1 200 OK\r\nServer: floor\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+      "HTTP/1.1 200 OK\r\nServer: floor\r\n"
       "Content-Type: application/octet-stream\r\nContent-Length: {}\r\n{}\r\n{}",
       body.size(), more, body);
 }
