@@ -57,6 +57,22 @@ ErrorAnswer answer_for_body(const Error& error) {
   }
 }
 
+ErrorAnswer answer_for_store(int status) {
+  switch (status) {
+    case 404: return {.status = 404, .reason = "not_found", .detail = "There is nothing of this name."};
+    case 405:
+      return {.status = 405, .reason = "method_not_allowed", .detail = "Files are read with GET and HEAD.",
+              .retry_after = 0, .allow = "GET, HEAD"};
+    case 413: return {.status = 413, .reason = "image_too_large", .detail = "The original is too large."};
+    case 415: return {.status = 415, .reason = "image_unsupported", .detail = "The original is no supported picture."};
+    case 422: return {.status = 422, .reason = "image_broken", .detail = "The original is damaged."};
+    case 500: return {.status = 500, .reason = "image_failed", .detail = "The picture could not be made."};
+    case 503:
+      return {.status = 503, .reason = "busy", .detail = "Nobody can serve this right now.", .retry_after = kRetryAfter};
+    default: return {.status = status, .reason = "store_refused", .detail = "This cannot be served."};
+  }
+}
+
 std::string error_page(const ErrorAnswer& answer) {
   return fmt::format(
       "<!doctype html>\n<html><head><meta charset=\"utf-8\"><title>{0} {1}</title></head>\n"

@@ -23,6 +23,9 @@ ErrorAnswer answer_for(const Error& error);
 // Of reading the client's request body: 408, 413 or 400.
 ErrorAnswer answer_for_body(const Error& error);
 
+// Of a status of 400 and above that a store (a directory, S3) or imaging answered with.
+ErrorAnswer answer_for_store(int status);
+
 // A small self-contained HTML page. `detail` is escaped.
 std::string error_page(const ErrorAnswer& answer);
 

@@ -29,11 +29,11 @@ bool Exchange::answer_now() {
   switch (route_->options->kind) {
     case conf::RouteKind::redirect: {
       const conf::Redirect& to = route_->options->redirect;
-      redirect(to.status, redirect_location(*route_->options, {client_.scheme(), head_.host, head_.target, path_,
+      redirect(to.status, redirect_location(*route_->options, {viewer_scheme(), head_.host, head_.target, path_,
                                                                head_.query, head_.has_query}));
       return true;
     }
-    case conf::RouteKind::gallery: plan_ = Plan::gallery; return false;
+    case conf::RouteKind::gallery: return decide_gallery();
     case conf::RouteKind::images: return decide_images();
     case conf::RouteKind::origin: return decide_origin();
   }
@@ -141,20 +141,35 @@ void Exchange::object_path(std::string_view path) {
   if (!origin_path_.starts_with('/')) origin_path_ = keep("/" + std::string(origin_path_));
 }
 
-bool Exchange::cacheable_request() const {
-  if (route_->cache_policy.mode == cache::CacheMode::off || body_) return false;
-  if (head_.method == http::Method::get) return true;
-  // A HEAD becomes a GET only where answers are sure to be kept; elsewhere it would cost a body for nothing.
-  return head_.method == http::Method::head && route_->cache_policy.mode == cache::CacheMode::on;
+// What the client itself speaks, which a trusted hop in front knows better.
+std::string_view Exchange::viewer_scheme() const {
+  std::string_view told = head_.fields.value(http::FieldId::x_forwarded_proto);
+  bool believed = !told.empty() && in_networks(snapshot_->config->server.trusted, client_.peer);
+  return believed ? told : client_.scheme();
+}
+
+bool Exchange::may_use_cache() const {
+  bool reads = head_.method == http::Method::get || head_.method == http::Method::head;
+  return reads && !body_ && route_->cache_policy.mode != cache::CacheMode::off;
+}
+
+// A HEAD becomes a GET only where answers are sure to be kept; elsewhere it would cost a body for nothing.
+bool Exchange::may_fill_cache() const {
+  return head_.method == http::Method::get || route_->cache_policy.mode == cache::CacheMode::on;
+}
+
+void Exchange::plan_pass() {
+  plan_ = Plan::pass;
+  found_ = nullptr;
+  bool safe = head_.method == http::Method::get || head_.method == http::Method::head;
+  status_.forward = safe ? cache::Forward::bypass : cache::Forward::method;
+  outcome_ = route_->cache_policy.mode == cache::CacheMode::off ? CacheOutcome::none : CacheOutcome::bypass;
 }
 
 bool Exchange::decide_origin() {
   object_path(path_);
-  if (!cacheable_request()) {
-    plan_ = Plan::pass;
-    bool safe = head_.method == http::Method::get || head_.method == http::Method::head;
-    status_.forward = safe ? cache::Forward::bypass : cache::Forward::method;
-    outcome_ = route_->cache_policy.mode == cache::CacheMode::off ? CacheOutcome::none : CacheOutcome::bypass;
+  if (!may_use_cache()) {
+    plan_pass();
     return false;
   }
   Origin& origin = *route_->origins.front();
@@ -162,21 +177,30 @@ bool Exchange::decide_origin() {
     key_ = cache::build_key({.host = head_.authority,
                              .path = path_,
                              .query = head_.has_query ? std::optional(head_.query) : std::nullopt,
-                             .variant = {}},
+                             // Apps answer http with redirects and absolute links that https must not get.
+                             .variant = viewer_scheme()},
                             scratch_.key);
   } else {
     key_ = original_key(origin, origin_path_, scratch_.key);
   }
-  return try_hit();
+  if (try_hit()) return true;
+  if (!may_fill_cache()) plan_pass();
+  return false;
+}
+
+bool Exchange::only_reads() {
+  if (head_.method == http::Method::get || head_.method == http::Method::head) return true;
+  refuse(answer_for_store(405));
+  return false;
+}
+
+bool Exchange::decide_gallery() {
+  plan_ = Plan::gallery;
+  return !only_reads();
 }
 
 bool Exchange::decide_images() {
-  if (head_.method != http::Method::get && head_.method != http::Method::head) {
-    refuse({.status = 405, .reason = "method_not_allowed", .detail = "Photos are read with GET and HEAD.",
-            .retry_after = 0, .allow = "GET, HEAD"});
-    return true;
-  }
-  if (!read_image_request()) return true;
+  if (!only_reads() || !read_image_request()) return true;
   Origin& origin = *route_->origins.front();
   if (image_->kind == imaging::RequestKind::original) {
     std::string path = "/";

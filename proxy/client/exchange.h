@@ -77,11 +77,16 @@ class Exchange {
   bool redirect_listener();
   void redirect(int status, std::string location);
   bool decide_origin();
+  bool only_reads();
+  bool decide_gallery();
   bool decide_images();
   bool read_image_request();
   bool try_hit();
   void object_path(std::string_view path);
-  bool cacheable_request() const;
+  std::string_view viewer_scheme() const;
+  bool may_use_cache() const;
+  bool may_fill_cache() const;
+  void plan_pass();
 
   // Answering from the cache (exchange_cached.cc)
   net::Task<void> answer_cached();
@@ -106,6 +111,7 @@ class Exchange {
   // Answering (exchange_answer.cc)
   void begin(int status, const http::FieldList* fields, Slice wire, std::optional<std::uint64_t> length);
   void simple_answer(int status, std::string_view content_type, std::string_view body);
+  bool refuse_for_store(int status, std::optional<std::uint64_t> length);
   void write_cache_status();
   bool needs_field_edits() const;
   void edit_fields(http::FieldList& fields);
@@ -143,7 +149,7 @@ class Exchange {
   int answered_ = 0;                        // status; 0: none
   std::string_view reason_;                 // of a refusal or failure; static
   std::string_view origin_name_;
-  OriginTrace trace_;
+  std::shared_ptr<OriginTrace> trace_;      // null: nothing was asked on behalf of this request
 };
 
 }  // namespace vignette::proxy

@@ -63,6 +63,20 @@ void Exchange::refuse(const ErrorAnswer& answer) {
   simple_answer(answer.status, "text/html; charset=utf-8", error_page(answer));
 }
 
+// What a store refuses has a reason, and a page where it gave none. True: answered with that page.
+bool Exchange::refuse_for_store(int status, std::optional<std::uint64_t> length) {
+  if (status < 400 || route_->origins.front()->kind() == Origin::Kind::servers) return false;
+  const ErrorAnswer answer = answer_for_store(status);
+  if (length == 0) {
+    refuse(answer);
+    return true;
+  }
+  reason_ = answer.reason;
+  status_.detail = answer.reason;
+  context_.node.metrics.refused(context_.index, answer.reason);
+  return false;
+}
+
 void Exchange::finish() {
   NodeMetrics& metrics = context_.node.metrics;
   unsigned worker = context_.index;
@@ -86,7 +100,8 @@ void Exchange::finish() {
   record.cache = to_string(outcome_);
   record.cache_detail = status_.detail;
   record.origin = origin_name_;
-  record.trace = origin_name_.empty() ? nullptr : &trace_;
+  // Without a server nobody has answered yet: a fill behind a stale answer, or one that failed.
+  record.trace = trace_ && !trace_->server.empty() ? trace_.get() : nullptr;
   record.reason = reason_;
   write_access_record(*context_.node.access_log, worker, record, context_.log_line);
 }

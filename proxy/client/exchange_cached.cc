@@ -50,12 +50,14 @@ std::unique_ptr<FillJob> Exchange::make_job() {
 void Exchange::launch(cache::FillWriter writer) {
   std::unique_ptr<FillJob> job = make_job();
   job->writer = std::move(writer);
+  if (!trace_) trace_ = std::make_shared<OriginTrace>();
+  job->trace = trace_;
   start_fill(context_, std::move(job));
 }
 
 void Exchange::start_background_fill() {
-  cache::Joined joined =
-      context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(), found_.get());
+  cache::Joined joined = context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(), found_.get(),
+                                                           cache::Sharing::always);
   if (joined.started()) launch(std::move(joined.writer));
 }
 
@@ -120,8 +122,7 @@ net::Task<bool> Exchange::follow_fill(cache::Joined joined) {
     status_.forward = cache::Forward::vary_miss;
     co_return false;
   }
-  bool revalidated = found_ && &object->body() == &found_->body();
-  status_.forward_status = revalidated ? 304 : object->status();
+  status_.forward_status = joined.fill->freshened() ? 304 : object->status();
   status_.stored = joined.fill->reason() == cache::Reason::none;
   if (!status_.stored) status_.detail = cache::to_string(joined.fill->reason());
   if (status_.stored) status_.ttl = cache::decide_serve(*object, context_.loop.wall()).ttl;
@@ -222,16 +223,16 @@ bool Exchange::select_part(const cache::Object& object, std::optional<std::uint6
     return false;
   }
   if (condition == http::Precondition::not_modified) {
-    begin(304, nullptr, object.head_wire(), {});
-    responder_.end();
-    return false;
+    status = 304;
+    length.reset();
+    return true;
   }
   if (!length) return true;
   extra += "Accept-Ranges: bytes\r\n";
   const http::Field* range = head_.fields.find(http::FieldId::range);
   if (!range || head_.method != http::Method::get ||
       !http::if_range_holds(head_.fields.value(http::FieldId::if_range), object.etag(), object.last_modified(),
-                            object.date())) {
+                            object.date().value_or(object.response_time()))) {
     return true;
   }
   http::RangeAnswer answer = http::parse_range(range->value, *length);
@@ -242,7 +243,9 @@ bool Exchange::select_part(const cache::Object& object, std::optional<std::uint6
                           : http::format_unsatisfied_range(*length, text);
   extra.append("Content-Range: ").append(text, size).append("\r\n");
   if (!part) {
-    begin(416, nullptr, {}, 0);
+    http::FieldList fields;
+    edit_fields(fields);
+    begin(416, &fields, {}, 0);
     responder_.end();
     return false;
   }
@@ -256,13 +259,15 @@ bool Exchange::select_part(const cache::Object& object, std::optional<std::uint6
 // The head of an answer from an object; `first_bytes` decide the type of an original. False: the answer is
 // complete with it.
 bool Exchange::begin_object(const cache::Object& object, std::string_view first_bytes) {
+  if (object.status() >= 400 && refuse_for_store(object.status(), object.content_length())) return false;
   std::string& extra = scratch_.extra;
   extra += "Age: ";
   append_u64(extra, static_cast<std::uint64_t>(
                         std::max<std::int64_t>(0, cache::current_age(object, context_.loop.wall()).count())));
   extra += "\r\n";
   bool original = image_ && image_->kind == imaging::RequestKind::original;
-  if (image_ && !original && !image_->transform.format) extra += "Vary: Accept\r\n";
+  bool negotiated = image_ && image_->kind == imaging::RequestKind::photo && !image_->transform.format;
+  if (negotiated) extra += "Vary: Accept\r\n";
   if (image_) extra += "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; sandbox\r\n";
 
   int status = object.status();

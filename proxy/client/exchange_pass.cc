@@ -61,8 +61,9 @@ net::Task<void> Exchange::pass_through() {
 }
 
 net::Task<void> Exchange::relay(OriginResponse response) {
-  trace_ = response.trace;
+  trace_ = std::make_shared<OriginTrace>(response.trace);
   status_.forward_status = response.head.status;
+  if (!response.body && refuse_for_store(response.head.status, response.content_length)) co_return;
   edit_fields(response.head.fields);
   bool bodiless = !response.body;
   auto length = response.content_length;

@@ -1,6 +1,7 @@
 #include "proxy/client/h1_responder.h"
 
-#include <fmt/format.h>
+#include <charconv>
+#include <cstring>
 
 #include "base/check.h"
 #include "http/chunked.h"
@@ -13,6 +14,23 @@ bool is_framing(http::FieldId id) {
   using http::FieldId;
   return id == FieldId::content_length || id == FieldId::transfer_encoding || id == FieldId::connection ||
          id == FieldId::date;
+}
+
+// Room for what is ours in a head: status code, Date, framing and Connection lines.
+constexpr std::size_t kOwnLines = 256;
+
+void put(char*& at, std::string_view text) {
+  std::memcpy(at, text.data(), text.size());
+  at += text.size();
+}
+
+void put_number(char*& at, std::uint64_t number) { at = std::to_chars(at, at + 20, number).ptr; }
+
+void put_line(char*& at, std::string_view name, std::string_view value) {
+  put(at, name);
+  put(at, ": ");
+  put(at, value);
+  put(at, "\r\n");
 }
 
 }  // namespace
@@ -46,36 +64,46 @@ void H1Responder::choose_framing(const ResponseParts& parts) {
   }
 }
 
+// The status line says 1.1 whatever the client speaks (RFC 9112 §2.3).
 void H1Responder::write_lines(const ResponseParts& parts) {
-  // The status line says 1.1 whatever the client speaks (RFC 9112 §2.3).
-  char line[64];
-  auto status = fmt::format_to_n(line, sizeof line, "HTTP/1.1 {} {}\r\nDate: ", parts.status,
-                                 http::reason_phrase(parts.status));
-  queue({line, std::min(status.size, sizeof line)});
-  queue(http_date_);
-  queue("\r\n");
-  queue(parts.extra);
+  std::string_view phrase = http::reason_phrase(parts.status);
+  std::size_t most = kOwnLines + phrase.size() + parts.extra.size();
+  if (parts.fields) {
+    for (const http::Field& field : *parts.fields) most += field.name.size() + field.value.size() + 4;
+  }
+  char* const start = out_.reserve_text(most);
+  char* at = start;
+  put(at, "HTTP/1.1 ");
+  put_number(at, static_cast<std::uint64_t>(parts.status));
+  put(at, " ");
+  put(at, phrase);
+  put(at, "\r\nDate: ");
+  put(at, http_date_);
+  put(at, "\r\n");
+  put(at, parts.extra);
   if (parts.fields) {
     for (const http::Field& field : *parts.fields) {
-      if (is_framing(field.id)) continue;
-      queue(field.name);
-      queue(": ");
-      queue(field.value);
-      queue("\r\n");
+      if (!is_framing(field.id)) put_line(at, field.name, field.value);
     }
   }
   // 204 must not say a length (RFC 9110 §8.6); 304 may, and need not.
   if (parts.content_length && !http::never_has_body(parts.status)) {
-    auto length = fmt::format_to_n(line, sizeof line, "Content-Length: {}\r\n", *parts.content_length);
-    queue({line, length.size});
+    put(at, "Content-Length: ");
+    put_number(at, *parts.content_length);
+    put(at, "\r\n");
   } else if (body_ == Body::chunked) {
-    queue("Transfer-Encoding: chunked\r\n");
+    put_line(at, "Transfer-Encoding", "chunked");
   }
   if (!options_.keep_alive) {
-    queue("Connection: close\r\n");
+    put_line(at, "Connection", "close");
   } else if (options_.version == http::Version::http_1_0) {
-    queue("Connection: keep-alive\r\n");
+    put_line(at, "Connection", "keep-alive");
   }
+  if (parts.wire.empty()) put(at, "\r\n");
+  std::size_t size = static_cast<std::size_t>(at - start);
+  VCHECK(size <= most);
+  out_.commit_text(size);
+  queued_ += size;
 }
 
 void H1Responder::begin(const ResponseParts& parts) {
@@ -84,9 +112,7 @@ void H1Responder::begin(const ResponseParts& parts) {
   if (request_body_ && !request_body_->complete()) options_.keep_alive = false;
   choose_framing(parts);
   write_lines(parts);
-  if (parts.wire.empty()) {
-    queue("\r\n");
-  } else {
+  if (!parts.wire.empty()) {
     queued_ += parts.wire.size();
     out_.slice(parts.wire);
   }

@@ -84,6 +84,7 @@ net::Task<Result<OriginResponse>> FillRun::fetch() {
   http::FieldList fields = job_->request->head().fields;
   add_validators(fields);
   auto response = co_await fetch_with_failover(context_, job_->origins, job_->request->request(fields));
+  if (response && job_->trace) *job_->trace = response->trace;
   co_return response;
 }
 

@@ -24,6 +24,7 @@ struct FillJob {
   cache::CachePolicy policy;
   cache::ObjectRef stale;                       // what is being revalidated; null: nothing
   cache::FillWriter writer;
+  std::shared_ptr<OriginTrace> trace;           // filled in before the head is known, for whoever started it; may be null
 };
 
 // Starts the strand. Loop-thread only.

@@ -236,8 +236,10 @@ Result<OriginResponse> ImageOrigin::without_original(WorkerContext& context, con
 
 net::Task<Result<OriginResponse>> ImageOrigin::fetch(WorkerContext& context, const OriginRequest& request) {
   started_ = context.loop.wall();
+  const TimePoint began = context.node.clock.now();
   for (int read = 1;; ++read) {
     auto response = co_await attempt(context, request);
+    if (response) response->trace.first_byte = context.node.clock.now() - began;
     const bool cut = !response && response.error().code == Code::closed;
     if (!cut || read == kReads) co_return response;
   }
