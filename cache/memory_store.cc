@@ -129,6 +129,7 @@ std::unique_ptr<Node> MemoryStore::Tier::make_node(ObjectRef object, bool must) 
   // An object that nobody counts yet carries its own bytes from now on, so that they last as long as it does.
   if (reserved == 0) {
     Reservation own = missing.split(object_bytes);
+    // NOLINTNEXTLINE(bugprone-use-after-move): adopt() takes it only when it returns true
     if (!object->adopt(std::move(own))) missing.absorb(std::move(own));
   }
   node->overhead = std::move(missing);

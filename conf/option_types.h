@@ -51,6 +51,7 @@ Type<CountryCode> country();
 template <typename E>
 Type<E> choice(std::vector<std::pair<std::string, E>> words) {
   std::vector<std::string> names;
+  names.reserve(words.size());
   for (const auto& [name, value] : words) names.push_back(name);
   Type<E> type{"string", quoted_list(names), {}, {}};
   type.parse = [words, names](Context& context, const Node& node) -> std::optional<E> {

@@ -23,12 +23,12 @@ std::optional<std::string> bad_method(std::string_view method) {
 
 std::optional<std::string> bad_field_name(std::string_view name) {
   if (!is_token(name)) return fmt::format("\"{}\" is not a header field name", name);
-  static const std::vector<std::string_view> kFraming = {
+  static constexpr std::string_view kFraming[] = {
       "connection", "content-length", "date", "keep-alive", "te", "trailer", "upgrade", "transfer-encoding"};
   std::string lower(name);
   std::ranges::transform(lower, lower.begin(),
                          [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  if (std::ranges::find(kFraming, lower) == kFraming.end()) return std::nullopt;
+  if (std::ranges::find(kFraming, lower) == std::ranges::end(kFraming)) return std::nullopt;
   return fmt::format("\"{}\" belongs to the connection and cannot be changed", name);
 }
 

@@ -46,8 +46,8 @@ Answer read_country(MMDB_entry_s& entry, const char* const* keys) {
 }
 
 Answer read_record(MMDB_entry_s& entry) {
-  static const char* const kNested[] = {"country", "iso_code", nullptr};
-  static const char* const kFlat[] = {"country_code", nullptr};
+  static constexpr const char* kNested[] = {"country", "iso_code", nullptr};
+  static constexpr const char* kFlat[] = {"country_code", nullptr};
   const Answer nested = read_country(entry, kNested);
   if (nested.outcome != Outcome::absent) return nested;
   return read_country(entry, kFlat);
