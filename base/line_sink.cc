@@ -23,6 +23,9 @@ LineSink::LineSink(std::unique_ptr<LineFile> file, LineSinkOptions options, cons
       producers_(new Producer[options.producers]),
       complaints_(clock, std::chrono::seconds(10)) {
   VCHECK(file_ != nullptr && options_.producers > 0);
+  // In full from the start, so that no producer ever allocates: pages that are never written cost nothing.
+  batch_.reserve(options_.buffer_bytes);
+  for (unsigned i = 0; i < options_.producers; ++i) producers_[i].buffer.reserve(options_.buffer_bytes);
   writer_ = start_thread("access-log", [this] { run(); });
 }
 
