@@ -20,6 +20,7 @@ bool is_framing(http::FieldId id) {
 constexpr std::size_t kOwnLines = 256;
 
 void put(char*& at, std::string_view text) {
+  if (text.empty()) return;
   std::memcpy(at, text.data(), text.size());
   at += text.size();
 }
@@ -135,8 +136,11 @@ void H1Responder::append(Slice piece) {
       queue(http::kChunkEnd);
       break;
     }
-    case Body::until_close: out_.slice(std::move(piece)); break;
-    case Body::none: break;
+    case Body::until_close:
+      out_.slice(std::move(piece));
+      break;
+    case Body::none:
+      break;
   }
 }
 
