@@ -259,7 +259,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
   std::atomic<bool> paced_{false};
   std::atomic<int> private_to_{kNobody};  // the attempt whose reader alone may read
   std::atomic<bool> freshened_{false};
-  mutable std::mutex mutex_;              // guards all below
+  mutable std::mutex mutex_;  // guards all below
   ObjectRef object_;
   Error error_;
   Reason reason_ = Reason::none;

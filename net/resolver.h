@@ -18,7 +18,7 @@ namespace vignette::net {
 class Worker;
 
 struct ResolverOptions {
-  std::string servers = {};                      // "127.0.0.1:5353,…"; empty: the system's (/etc/resolv.conf)
+  std::string servers = {};                 // "127.0.0.1:5353,…"; empty: the system's (/etc/resolv.conf)
   std::chrono::milliseconds timeout{2000};  // of the first try
   int tries = 3;
   bool hosts_file = true;  // /etc/hosts is asked before DNS

@@ -155,11 +155,11 @@ class Worker final : public Executor {
   StrandRef spawn_pointer(const char* name, Task<void> (*function)(Params...), Arguments&&... arguments) {
     static_assert(sizeof...(Params) == sizeof...(Arguments), "a spawned function gets all its arguments");
 #ifdef VIGNETTE_MUTATION_REFERENCE_SPAWN
-    constexpr bool direct = true;
+    constexpr bool kDirect = true;
 #else
-    constexpr bool direct = (detail::kSafeDirect<Params, Arguments> && ...);
+    constexpr bool kDirect = (detail::kSafeDirect<Params, Arguments> && ...);
 #endif
-    if constexpr (direct) {
+    if constexpr (kDirect) {
       return adopt(name, function(std::forward<Arguments>(arguments)...));
     } else {
       return adopt(name, detail::keep_arguments<Task<void> (*)(Params...), std::decay_t<Arguments>...>(

@@ -14,13 +14,16 @@ int main(int argc, char** argv) {
 
   ServeArguments serve;
   CLI::App* serve_command = app.add_subcommand("serve", "Run the node.");
-  serve_command->add_option("-c,--config", serve.config, "Configuration file; without one the quickstart runs");
-  serve_command->add_option("--photos", serve.photos, "Quickstart: the directory of photos")->capture_default_str();
+  serve_command->add_option("-c,--config", serve.config,
+                            "Configuration file; without one the quickstart runs");
+  serve_command->add_option("--photos", serve.photos, "Quickstart: the directory of photos")
+      ->capture_default_str();
   serve_command->add_option("--state", serve.state, "Quickstart: where the certificate it makes is kept")
       ->capture_default_str();
 
   std::string checked;
-  CLI::App* check_command = app.add_subcommand("check", "Read a configuration and list everything wrong with it.");
+  CLI::App* check_command =
+      app.add_subcommand("check", "Read a configuration and list everything wrong with it.");
   check_command->add_option("FILE", checked, "Configuration file")->required();
 
   CLI::App* reference_command = app.add_subcommand("reference", "Print every option of the configuration.");

@@ -26,10 +26,10 @@ struct Node {
   NodeMetrics& metrics;
   cache::Store& store;
   cache::FillTable& fills;
-  TaskPool& file_pool;           // directory reads
-  ServerRegistry& servers;       // health and names of origin servers; survives reloads
-  ImagingService* imaging;       // null when no route serves images
-  LineSink* access_log;          // null: off
+  TaskPool& file_pool;      // directory reads
+  ServerRegistry& servers;  // health and names of origin servers; survives reloads
+  ImagingService* imaging;  // null when no route serves images
+  LineSink* access_log;     // null: off
   std::atomic<bool> draining{false};
 };
 

@@ -4,20 +4,28 @@ namespace vignette::proxy {
 
 std::string_view to_string(CacheOutcome outcome) {
   switch (outcome) {
-    case CacheOutcome::none: return "none";
-    case CacheOutcome::hit: return "hit";
-    case CacheOutcome::stale: return "stale";
-    case CacheOutcome::revalidated: return "revalidated";
-    case CacheOutcome::miss: return "miss";
-    case CacheOutcome::collapsed: return "collapsed";
-    case CacheOutcome::bypass: return "bypass";
+    case CacheOutcome::none:
+      return "none";
+    case CacheOutcome::hit:
+      return "hit";
+    case CacheOutcome::stale:
+      return "stale";
+    case CacheOutcome::revalidated:
+      return "revalidated";
+    case CacheOutcome::miss:
+      return "miss";
+    case CacheOutcome::collapsed:
+      return "collapsed";
+    case CacheOutcome::bypass:
+      return "bypass";
   }
   return "unknown";
 }
 
 NodeMetrics::NodeMetrics(Metrics& metrics)
     : registry(metrics),
-      connections_accepted(metrics.counter("vignette_connections_accepted_total", "Client connections accepted.")),
+      connections_accepted(
+          metrics.counter("vignette_connections_accepted_total", "Client connections accepted.")),
       connections_refused(metrics.counter("vignette_tls_handshakes_failed_total",
                                           "Client TLS handshakes that did not complete.")),
       connections_open(metrics.gauge("vignette_connections_open", "Client connections open now.")),
@@ -28,7 +36,8 @@ NodeMetrics::NodeMetrics(Metrics& metrics)
       exceptions(metrics.counter("vignette_exceptions_total", "Library exceptions that ended a strand.")) {
   static constexpr std::string_view kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t i = 0; i < responses.size(); ++i) {
-    responses[i] = &metrics.counter("vignette_responses_total", "Answers by status class.", {{"class", kClasses[i]}});
+    responses[i] =
+        &metrics.counter("vignette_responses_total", "Answers by status class.", {{"class", kClasses[i]}});
   }
   for (std::size_t i = 0; i < cache.size(); ++i) {
     cache[i] = &metrics.counter("vignette_cache_requests_total", "Requests by what the cache did for them.",
@@ -37,7 +46,8 @@ NodeMetrics::NodeMetrics(Metrics& metrics)
 }
 
 void NodeMetrics::refused(unsigned worker, std::string_view reason) {
-  registry.counter("vignette_refusals_total", "Requests refused, by reason.", {{"reason", reason}}).add(worker);
+  registry.counter("vignette_refusals_total", "Requests refused, by reason.", {{"reason", reason}})
+      .add(worker);
 }
 
 }  // namespace vignette::proxy

@@ -21,13 +21,13 @@ struct NodeMetrics {
   std::array<Counter*, 6> responses{};  // by status class; [0]: no answer could be sent
   std::array<Counter*, kCacheOutcomes> cache{};
   Counter& connections_accepted;
-  Counter& connections_refused;   // TLS handshakes that failed
+  Counter& connections_refused;  // TLS handshakes that failed
   Gauge& connections_open;
   Counter& bytes_sent;
   Counter& bytes_received;
   Counter& fills_started;
   Counter& fills_failed;
-  Counter& exceptions;            // library exceptions that ended a strand
+  Counter& exceptions;  // library exceptions that ended a strand
 
   // Refusals by reason; made on first use, so only for the error path.
   void refused(unsigned worker, std::string_view reason);

@@ -92,7 +92,8 @@ AdminServer::Answer AdminServer::answer(const State& state, const http::RequestH
   if (request.method != http::Method::get && request.method != http::Method::head) {
     return {.status = 405, .body = error_json("the admin API is read with GET")};
   }
-  if (request.path == "/metrics") return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = state.sources.metrics()};
+  if (request.path == "/metrics")
+    return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = state.sources.metrics()};
   if (request.path == "/v1/status") return {.body = state.sources.status()};
   if (request.path == "/v1/origins") return {.body = state.sources.origins()};
   if (request.path == "/v1/strands") return {.body = state.sources.strands()};
@@ -121,7 +122,8 @@ net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
       break;
     }
     if (parsed.refused() || size == input.size()) {
-      reply = {.status = parsed.refused() ? parsed.status : 431, .body = error_json("the request is not well formed")};
+      reply = {.status = parsed.refused() ? parsed.status : 431,
+               .body = error_json("the request is not well formed")};
       break;
     }
   }

@@ -22,15 +22,15 @@ struct AccessRecord {
   const ClientFacts* connection = nullptr;
   const http::RequestHead* request = nullptr;
   std::string_view route;
-  int status = 0;                // 0: no answer could be sent
-  std::uint64_t sent = 0;        // bytes
-  std::uint64_t received = 0;    // of body
-  Duration duration{};           // from the head's arrival to the last byte handed to the kernel
-  std::string_view cache;        // outcome
-  std::string_view cache_detail; // why it was not stored
+  int status = 0;                 // 0: no answer could be sent
+  std::uint64_t sent = 0;         // bytes
+  std::uint64_t received = 0;     // of body
+  Duration duration{};            // from the head's arrival to the last byte handed to the kernel
+  std::string_view cache;         // outcome
+  std::string_view cache_detail;  // why it was not stored
   std::string_view origin;
   const OriginTrace* trace = nullptr;  // null: no origin was asked
-  std::string_view reason;       // of a refusal or failure
+  std::string_view reason;             // of a refusal or failure
 };
 
 // `line` is scratch, overwritten.

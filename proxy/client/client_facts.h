@@ -11,10 +11,10 @@
 namespace vignette::proxy {
 
 struct ClientFacts {
-  conf::IpBytes peer{};              // 127.0.0.1 for unix sockets
-  bool peer_is_unix = false;         // the far end of a unix socket is as trusted as the file's mode
+  conf::IpBytes peer{};       // 127.0.0.1 for unix sockets
+  bool peer_is_unix = false;  // the far end of a unix socket is as trusted as the file's mode
   bool tls = false;
-  std::string_view tls_version;      // static; "" without TLS
+  std::string_view tls_version;  // static; "" without TLS
   std::uint16_t local_port = 0;
   std::optional<std::uint16_t> redirect_https_port;  // of the listener
 

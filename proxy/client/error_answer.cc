@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/html.h"
 #include "http/status.h"
 
 namespace vignette::proxy {
@@ -9,24 +10,11 @@ namespace {
 
 constexpr int kRetryAfter = 1;
 
-std::string escape_html(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 ErrorAnswer answer_for(const Error& error) {
-  ErrorAnswer answer{.status = 502, .reason = to_string(error.code), .detail = {}, .retry_after = 0, .allow = {}};
+  ErrorAnswer answer{
+      .status = 502, .reason = to_string(error.code), .detail = {}, .retry_after = 0, .allow = {}};
   switch (error.code) {
     case Code::timeout:
       answer.status = 504;
@@ -44,32 +32,50 @@ ErrorAnswer answer_for(const Error& error) {
       answer.status = 500;
       answer.detail = "Something went wrong on this node.";
       break;
-    default: answer.detail = "The origin did not give a usable answer."; break;
+    default:
+      answer.detail = "The origin did not give a usable answer.";
+      break;
   }
   return answer;
 }
 
 ErrorAnswer answer_for_body(const Error& error) {
   switch (error.code) {
-    case Code::timeout: return {.status = 408, .reason = "body_timeout", .detail = "The request body stalled."};
-    case Code::limit: return {.status = 413, .reason = "body_too_large", .detail = "The request body is too large."};
-    default: return {.status = 400, .reason = "bad_body", .detail = "The request body is not well formed."};
+    case Code::timeout:
+      return {.status = 408, .reason = "body_timeout", .detail = "The request body stalled."};
+    case Code::limit:
+      return {.status = 413, .reason = "body_too_large", .detail = "The request body is too large."};
+    default:
+      return {.status = 400, .reason = "bad_body", .detail = "The request body is not well formed."};
   }
 }
 
 ErrorAnswer answer_for_store(int status) {
   switch (status) {
-    case 404: return {.status = 404, .reason = "not_found", .detail = "There is nothing of this name."};
+    case 404:
+      return {.status = 404, .reason = "not_found", .detail = "There is nothing of this name."};
     case 405:
-      return {.status = 405, .reason = "method_not_allowed", .detail = "Files are read with GET and HEAD.",
-              .retry_after = 0, .allow = "GET, HEAD"};
-    case 413: return {.status = 413, .reason = "image_too_large", .detail = "The original is too large."};
-    case 415: return {.status = 415, .reason = "image_unsupported", .detail = "The original is no supported picture."};
-    case 422: return {.status = 422, .reason = "image_broken", .detail = "The original is damaged."};
-    case 500: return {.status = 500, .reason = "image_failed", .detail = "The picture could not be made."};
+      return {.status = 405,
+              .reason = "method_not_allowed",
+              .detail = "Files are read with GET and HEAD.",
+              .retry_after = 0,
+              .allow = "GET, HEAD"};
+    case 413:
+      return {.status = 413, .reason = "image_too_large", .detail = "The original is too large."};
+    case 415:
+      return {
+          .status = 415, .reason = "image_unsupported", .detail = "The original is no supported picture."};
+    case 422:
+      return {.status = 422, .reason = "image_broken", .detail = "The original is damaged."};
+    case 500:
+      return {.status = 500, .reason = "image_failed", .detail = "The picture could not be made."};
     case 503:
-      return {.status = 503, .reason = "busy", .detail = "Nobody can serve this right now.", .retry_after = kRetryAfter};
-    default: return {.status = status, .reason = "store_refused", .detail = "This cannot be served."};
+      return {.status = 503,
+              .reason = "busy",
+              .detail = "Nobody can serve this right now.",
+              .retry_after = kRetryAfter};
+    default:
+      return {.status = status, .reason = "store_refused", .detail = "This cannot be served."};
   }
 }
 

@@ -13,7 +13,7 @@ struct ErrorAnswer {
   int status = 500;
   std::string_view reason = "internal";
   std::string detail = {};
-  int retry_after = 0;      // seconds; 0: no Retry-After
+  int retry_after = 0;          // seconds; 0: no Retry-After
   std::string_view allow = {};  // 405: the Allow field
 };
 

@@ -29,22 +29,31 @@ bool Exchange::answer_now() {
   switch (route_->options->kind) {
     case conf::RouteKind::redirect: {
       const conf::Redirect& to = route_->options->redirect;
-      redirect(to.status, redirect_location(*route_->options, {viewer_scheme(), head_.host, head_.target, path_,
-                                                               head_.query, head_.has_query}));
+      redirect(to.status, redirect_location(*route_->options, {viewer_scheme(), head_.host, head_.target,
+                                                               path_, head_.query, head_.has_query}));
       return true;
     }
-    case conf::RouteKind::gallery: return decide_gallery();
-    case conf::RouteKind::images: return decide_images();
-    case conf::RouteKind::origin: return decide_origin();
+    case conf::RouteKind::gallery:
+      return decide_gallery();
+    case conf::RouteKind::images:
+      return decide_images();
+    case conf::RouteKind::origin:
+      return decide_origin();
   }
   return false;
 }
 
 net::Task<void> Exchange::answer() {
   switch (plan_) {
-    case Plan::pass: co_await pass_through(); break;
-    case Plan::cached: co_await answer_cached(); break;
-    case Plan::gallery: co_await answer_gallery(); break;
+    case Plan::pass:
+      co_await pass_through();
+      break;
+    case Plan::cached:
+      co_await answer_cached();
+      break;
+    case Plan::gallery:
+      co_await answer_gallery();
+      break;
   }
 }
 
@@ -58,8 +67,11 @@ bool Exchange::admit() {
 
 bool Exchange::normalise() {
   if (head_.method == http::Method::connect || head_.method == http::Method::trace) {
-    refuse({.status = 405, .reason = "method_not_allowed", .detail = "This method is not served here.",
-            .retry_after = 0, .allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"});
+    refuse({.status = 405,
+            .reason = "method_not_allowed",
+            .detail = "This method is not served here.",
+            .retry_after = 0,
+            .allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"});
     return false;
   }
   scratch_.path.resize(head_.path.size());
@@ -83,8 +95,9 @@ bool Exchange::redirect_listener() {
     refuse({.status = 400, .reason = "missing_host", .detail = "The request names no host."});
     return false;
   }
-  redirect(simple ? 301 : 308, https_location({"http", head_.host, head_.target, path_, head_.query, head_.has_query},
-                                              *client_.redirect_https_port));
+  redirect(simple ? 301 : 308,
+           https_location({"http", head_.host, head_.target, path_, head_.query, head_.has_query},
+                          *client_.redirect_https_port));
   return false;
 }
 
@@ -92,7 +105,9 @@ bool Exchange::find_route() {
   RouteMatch match = snapshot_->router->match(head_.host, path_, head_.method_name);
   using Outcome = RouteMatch::Outcome;
   switch (match.outcome) {
-    case Outcome::found: route_ = match.route; return true;
+    case Outcome::found:
+      route_ = match.route;
+      return true;
     case Outcome::no_site:
       refuse({.status = 404, .reason = "no_site", .detail = "No site of that name is served here."});
       return false;
@@ -100,8 +115,11 @@ bool Exchange::find_route() {
       refuse({.status = 404, .reason = "no_route", .detail = "There is nothing at this address."});
       return false;
     case Outcome::method_not_allowed:
-      refuse({.status = 405, .reason = "method_not_allowed", .detail = "This method is not served here.",
-              .retry_after = 0, .allow = match.allowed_methods});
+      refuse({.status = 405,
+              .reason = "method_not_allowed",
+              .detail = "This method is not served here.",
+              .retry_after = 0,
+              .allow = match.allowed_methods});
       return false;
   }
   return false;

@@ -37,10 +37,10 @@ struct WorkerContext;
 
 // Memory of exchanges, kept by the connection's work so that it is warm.
 struct ExchangeScratch {
-  std::string path;         // normalised
-  std::string key;          // canonical cache key
-  std::string extra;        // header lines of this answer
-  Arena texts{64 * 1024};   // values of fields added for the origin
+  std::string path;        // normalised
+  std::string key;         // canonical cache key
+  std::string extra;       // header lines of this answer
+  Arena texts{64 * 1024};  // values of fields added for the origin
 
   void clear() {
     path.clear();
@@ -130,26 +130,26 @@ class Exchange {
   Plan plan_ = Plan::pass;
 
   TimePoint started_;
-  conf::IpBytes address_{};                 // of the client, through trusted hops
+  conf::IpBytes address_{};  // of the client, through trusted hops
   geo::Country country_ = geo::kUnknown;
-  std::string_view path_;                   // normalised
-  std::string_view origin_path_;            // what the origin is asked for
+  std::string_view path_;         // normalised
+  std::string_view origin_path_;  // what the origin is asked for
   std::optional<imaging::ImageRequest> image_;
   bool accepts_webp_ = false;
 
   cache::Key key_;
-  cache::ObjectRef found_;                  // what the lookup brought, stale or not
+  cache::ObjectRef found_;  // what the lookup brought, stale or not
   cache::ServeDecision decision_;
-  cache::CacheStatus status_;               // becomes Cache-Status
+  cache::CacheStatus status_;  // becomes Cache-Status
   CacheOutcome outcome_ = CacheOutcome::none;
-  http::ByteRange range_;                   // with answer_is_part_
+  http::ByteRange range_;  // with answer_is_part_
   bool answer_is_part_ = false;
   bool origin_fields_ready_ = false;
 
-  int answered_ = 0;                        // status; 0: none
-  std::string_view reason_;                 // of a refusal or failure; static
+  int answered_ = 0;         // status; 0: none
+  std::string_view reason_;  // of a refusal or failure; static
   std::string_view origin_name_;
-  std::shared_ptr<OriginTrace> trace_;      // null: nothing was asked on behalf of this request
+  std::shared_ptr<OriginTrace> trace_;  // null: nothing was asked on behalf of this request
 };
 
 }  // namespace vignette::proxy

@@ -30,7 +30,8 @@ void Exchange::edit_fields(http::FieldList& fields) {
   for (const auto& [name, value] : route_->set_fields) fields.set(name, value);
 }
 
-void Exchange::begin(int status, const http::FieldList* fields, Slice wire, std::optional<std::uint64_t> length) {
+void Exchange::begin(int status, const http::FieldList* fields, Slice wire,
+                     std::optional<std::uint64_t> length) {
   answered_ = status;
   write_cache_status();
   ResponseParts parts;

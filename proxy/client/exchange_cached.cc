@@ -39,10 +39,11 @@ std::unique_ptr<FillJob> Exchange::make_job() {
   // Servers see the whole request; an object store is asked for an object, by whoever wants it.
   if (route_->origins.front()->kind() == Origin::Kind::servers) {
     prepare_origin_fields();
-    job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, head_.query, head_.has_query,
-                                                   head_.fields);
+    job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, head_.query,
+                                                   head_.has_query, head_.fields);
   } else {
-    job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, "", false, http::FieldList());
+    job->request =
+        std::make_unique<StoredRequest>(head_.authority, origin_path_, "", false, http::FieldList());
   }
   return job;
 }
@@ -56,8 +57,8 @@ void Exchange::launch(cache::FillWriter writer) {
 }
 
 void Exchange::start_background_fill() {
-  cache::Joined joined = context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(), found_.get(),
-                                                           cache::Sharing::always);
+  cache::Joined joined = context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(),
+                                                           found_.get(), cache::Sharing::always);
   if (joined.started()) launch(std::move(joined.writer));
 }
 
@@ -92,7 +93,8 @@ net::Task<void> Exchange::answer_cached() {
   auto answered = co_await follow_fill(std::move(joined));
   if (answered) co_return;
   // What that fill brought is not for this request: one of its own, which nobody can join.
-  cache::Fill::Start own = cache::Fill::start(context_.node.store, nullptr, key_, scratch_.key, context_.loop.now());
+  cache::Fill::Start own =
+      cache::Fill::start(context_.node.store, nullptr, key_, scratch_.key, context_.loop.now());
   cache::Joined alone;
   alone.fill = own.writer.fill();
   alone.reader = std::move(own.reader);
@@ -231,8 +233,8 @@ bool Exchange::select_part(const cache::Object& object, std::optional<std::uint6
   extra += "Accept-Ranges: bytes\r\n";
   const http::Field* range = head_.fields.find(http::FieldId::range);
   if (!range || head_.method != http::Method::get ||
-      !http::if_range_holds(head_.fields.value(http::FieldId::if_range), object.etag(), object.last_modified(),
-                            object.date().value_or(object.response_time()))) {
+      !http::if_range_holds(head_.fields.value(http::FieldId::if_range), object.etag(),
+                            object.last_modified(), object.date().value_or(object.response_time()))) {
     return true;
   }
   http::RangeAnswer answer = http::parse_range(range->value, *length);
@@ -268,7 +270,8 @@ bool Exchange::begin_object(const cache::Object& object, std::string_view first_
   bool original = image_ && image_->kind == imaging::RequestKind::original;
   bool negotiated = image_ && image_->kind == imaging::RequestKind::photo && !image_->transform.format;
   if (negotiated) extra += "Vary: Accept\r\n";
-  if (image_) extra += "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; sandbox\r\n";
+  if (image_)
+    extra += "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; sandbox\r\n";
 
   int status = object.status();
   auto length = object.content_length();

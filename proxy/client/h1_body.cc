@@ -88,7 +88,8 @@ Result<Piece> H1Body::take_chunks() {
     if (fed.state == Fed::error) {
       return broken({Code::malformed, Blame::client, Retry::no, 0, to_string(fed.refusal).data()});
     }
-    if (bytes_ > options_.max_bytes) return broken({Code::limit, Blame::client, Retry::no, 0, "request body"});
+    if (bytes_ > options_.max_bytes)
+      return broken({Code::limit, Blame::client, Retry::no, 0, "request body"});
     if (fed.state == Fed::done) state_ = State::complete;
     if (!payload.empty() || complete()) return Piece{.bytes = std::move(payload), .last = complete()};
   }

@@ -54,10 +54,10 @@ class H1Body final : public RequestBody {
   bool chunked_;
   bool expects_continue_;
   bool started_ = false;
-  std::uint64_t left_ = 0;          // length framing
-  std::uint64_t bytes_ = 0;         // of body so far
-  std::span<char> unread_;          // received and not yet taken
-  BlockRef window_;                 // chunked: where reads go
+  std::uint64_t left_ = 0;   // length framing
+  std::uint64_t bytes_ = 0;  // of body so far
+  std::span<char> unread_;   // received and not yet taken
+  BlockRef window_;          // chunked: where reads go
   http::ChunkedDecoder decoder_;
 };
 

@@ -66,7 +66,8 @@ net::Task<bool> H1Connection::wait_for_request() {
   net::Strand& strand = co_await net::this_strand();
   std::optional<IdleConnections::Place> place;
   if (!first_) place.emplace(context_.idle, strand);
-  auto ready = co_await stream_.wait_readable(context_.loop.now() + (first_ ? timeouts.header : timeouts.keep_alive));
+  auto ready =
+      co_await stream_.wait_readable(context_.loop.now() + (first_ ? timeouts.header : timeouts.keep_alive));
   if (!ready) co_return false;
   acquire();
   co_return true;
@@ -161,11 +162,12 @@ net::Task<bool> H1Connection::answer() {
     if (sent) co_await work.exchange->answer();
   }
   bool complete = work.responder->ended();
-  bool hold = work.responder->keep_alive() && work.out.bytes() < kUnsentLimit && !work.body && next_head_is_here();
+  bool hold =
+      work.responder->keep_alive() && work.out.bytes() < kUnsentLimit && !work.body && next_head_is_here();
   Result<void> sent;
   if (complete && !hold) sent = co_await send_queued();
   work.exchange->finish();
-  co_return complete && sent;
+  co_return complete&& sent;
 }
 
 // Answers that were held for a common write must not wait for anything else.
@@ -214,7 +216,9 @@ net::Task<void> H1Connection::refuse(int status, std::string_view reason) {
   options.send_stall = context_.snapshot->config->timeouts.send_stall;
   work.responder.emplace(stream_, work.out, context_.http_date(), options);
   work.exchange.emplace(context_, facts_, work.head, nullptr, *work.responder, work.scratch);
-  work.exchange->refuse({.status = status, .reason = reason, .detail = "The request is not well formed.",
+  work.exchange->refuse({.status = status,
+                         .reason = reason,
+                         .detail = "The request is not well formed.",
                          .retry_after = 0,
                          .allow = status == 405 ? "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH" : ""});
   auto sent = co_await work.out.flush(stream_, options.send_stall);

@@ -14,7 +14,7 @@ class H1Responder final : public Responder {
   struct Options {
     http::Version version = http::Version::http_1_1;
     bool head_only = false;
-    bool keep_alive = true;    // what the request and we would like
+    bool keep_alive = true;  // what the request and we would like
     Duration send_stall{};
   };
 

@@ -39,7 +39,7 @@ class OutQueue {
   void rewind_text();
 
   std::vector<Slice> pieces_;
-  std::size_t first_ = 0;        // of pieces_, not yet sent
+  std::size_t first_ = 0;  // of pieces_, not yet sent
   std::size_t bytes_ = 0;
   BlockRef text_;
   std::size_t text_used_ = 0;

@@ -25,7 +25,7 @@ struct ResponseParts {
   int status = 200;
   std::string_view extra;                   // complete "Name: value\r\n" lines, this answer's own
   const http::FieldList* fields = nullptr;  // end-to-end fields; framing fields in it are ignored
-  Slice wire;                               // stored lines of a cached object, with the blank line behind them
+  Slice wire;  // stored lines of a cached object, with the blank line behind them
   // Of the body as GET would get it; nullopt: unknown, the codec chooses its framing.
   std::optional<std::uint64_t> content_length;
 };

@@ -170,15 +170,16 @@ void start_fill(WorkerContext& context, std::unique_ptr<FillJob> job) {
   context.loop.spawn_named("fill", fill_strand, std::ref(context), std::move(job));
 }
 
-net::Task<Result<OriginResponse>> fetch_with_failover(WorkerContext& context, const std::vector<Origin*>& origins,
+net::Task<Result<OriginResponse>> fetch_with_failover(WorkerContext& context,
+                                                      const std::vector<Origin*>& origins,
                                                       const OriginRequest& request) {
   for (std::size_t i = 0;; ++i) {
     auto response = co_await origins[i]->fetch(context, request);
     if (response || i + 1 == origins.size() || !may_fail_over(response.error())) co_return response;
     // A body is pulled once: what has begun to leave cannot be sent to somebody else.
     if (request.body || !request.idempotent) co_return response;
-    context.node.log.debug("origin {}: {} ({}); asking {}", origins[i]->name(), to_string(response.error().code),
-                           response.error().where, origins[i + 1]->name());
+    context.node.log.debug("origin {}: {} ({}); asking {}", origins[i]->name(),
+                           to_string(response.error().code), response.error().where, origins[i + 1]->name());
   }
 }
 

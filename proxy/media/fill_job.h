@@ -17,14 +17,15 @@ struct WorkerContext;
 
 // Everything a fill needs, owned by it.
 struct FillJob {
-  std::shared_ptr<const Snapshot> snapshot;     // keeps origins alive
-  std::vector<Origin*> origins;                 // primary, then failover
-  std::unique_ptr<Origin> own_origin;           // of this fill alone (imaging); then the only one in `origins`
+  std::shared_ptr<const Snapshot> snapshot;  // keeps origins alive
+  std::vector<Origin*> origins;              // primary, then failover
+  std::unique_ptr<Origin> own_origin;        // of this fill alone (imaging); then the only one in `origins`
   std::unique_ptr<StoredRequest> request;
   cache::CachePolicy policy;
-  cache::ObjectRef stale;                       // what is being revalidated; null: nothing
+  cache::ObjectRef stale;  // what is being revalidated; null: nothing
   cache::FillWriter writer;
-  std::shared_ptr<OriginTrace> trace;           // filled in before the head is known, for whoever started it; may be null
+  std::shared_ptr<OriginTrace>
+      trace;  // filled in before the head is known, for whoever started it; may be null
 };
 
 // Starts the strand. Loop-thread only.
@@ -32,7 +33,8 @@ void start_fill(WorkerContext& context, std::unique_ptr<FillJob> job);
 
 // Asks the origins in order until one gives a usable answer: the next one is asked after an error that may be
 // somebody else's luck, never after an answer. The last error otherwise.
-net::Task<Result<OriginResponse>> fetch_with_failover(WorkerContext& context, const std::vector<Origin*>& origins,
+net::Task<Result<OriginResponse>> fetch_with_failover(WorkerContext& context,
+                                                      const std::vector<Origin*>& origins,
                                                       const OriginRequest& request);
 
 }  // namespace vignette::proxy

@@ -41,30 +41,30 @@ class BodySource {
 struct OriginRequest {
   http::Method method = http::Method::get;
   std::string_view method_name = "GET";
-  std::string_view path;             // normalised and percent-encoded, begins with '/', prefix already stripped
-  std::string_view query;            // without '?'
+  std::string_view path;   // normalised and percent-encoded, begins with '/', prefix already stripped
+  std::string_view query;  // without '?'
   bool has_query = false;
-  std::string_view host;             // what the client asked for, host[:port], lower case
-  const http::FieldList* fields = nullptr;  // end-to-end fields only; no Host, no framing
-  BodySource* body = nullptr;        // null: no body
+  std::string_view host;                        // what the client asked for, host[:port], lower case
+  const http::FieldList* fields = nullptr;      // end-to-end fields only; no Host, no framing
+  BodySource* body = nullptr;                   // null: no body
   http::Framing framing = http::Framing::none;  // of `body`: length or chunked
-  std::uint64_t content_length = 0;  // when framing is length
-  bool idempotent = true;            // may be repeated after a failure (RFC 9110 §9.2.2)
+  std::uint64_t content_length = 0;             // when framing is length
+  bool idempotent = true;                       // may be repeated after a failure (RFC 9110 §9.2.2)
 };
 
 // What the access log and metrics say about a fetch.
 struct OriginTrace {
-  std::string_view server;           // address label; static for the snapshot's life
+  std::string_view server;  // address label; static for the snapshot's life
   std::uint8_t attempts = 0;
   bool connection_reused = false;
-  Duration connect{};                // of the last attempt; 0 when reused
-  Duration first_byte{};             // from the start of fetch to the final response head
+  Duration connect{};     // of the last attempt; 0 when reused
+  Duration first_byte{};  // from the start of fetch to the final response head
 };
 
 struct OriginResponse {
-  http::ResponseHead head;           // views into head_bytes; hop-by-hop fields already removed
+  http::ResponseHead head;  // views into head_bytes; hop-by-hop fields already removed
   BlockRef head_bytes;
-  std::unique_ptr<BodySource> body;  // null: no body (HEAD, 204, 304, length 0)
+  std::unique_ptr<BodySource> body;             // null: no body (HEAD, 204, 304, length 0)
   std::optional<std::uint64_t> content_length;  // of the body when known
   OriginTrace trace;
 };

@@ -93,6 +93,7 @@ ServersOrigin::ServersOrigin(const conf::Origin& options, Node& node,
 
 std::unique_ptr<Balancer> ServersOrigin::make_balancer() const {
   std::vector<Balancer::Member> members;
+  members.reserve(endpoints_.size());
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
     members.push_back({endpoints_[i].state.get(), options_.servers[i].weight, options_.servers[i].backup});
   }

@@ -16,10 +16,10 @@ inline constexpr std::string_view kNodeName = "vignette";
 struct ForwardedFacts {
   conf::IpBytes peer{};
   conf::IpBytes client{};
-  bool trusted = false;           // the peer is one of `trusted`
-  std::string_view scheme;        // of the client's connection
-  std::string_view authority;     // host[:port] as asked for
-  std::uint16_t port = 0;         // local port of the connection
+  bool trusted = false;        // the peer is one of `trusted`
+  std::string_view scheme;     // of the client's connection
+  std::string_view authority;  // host[:port] as asked for
+  std::uint16_t port = 0;      // local port of the connection
 };
 
 // Makes `head.fields` what an origin gets: hop-by-hop fields go, the forwarding ones are set. Values live in

@@ -9,10 +9,18 @@ std::string redirect_location(const conf::Route& route, const RedirectFacts& fac
   for (const conf::RedirectPart& part : route.redirect.parts) {
     using Kind = conf::RedirectPart::Kind;
     switch (part.kind) {
-      case Kind::text: location += part.text; break;
-      case Kind::scheme: location += facts.scheme; break;
-      case Kind::host: location += facts.host; break;
-      case Kind::request_uri: location += facts.request_uri; break;
+      case Kind::text:
+        location += part.text;
+        break;
+      case Kind::scheme:
+        location += facts.scheme;
+        break;
+      case Kind::host:
+        location += facts.host;
+        break;
+      case Kind::request_uri:
+        location += facts.request_uri;
+        break;
       case Kind::rest:
         location += facts.path.substr(std::min(route.path.size(), facts.path.size()));
         if (facts.has_query) location.append("?").append(facts.query);

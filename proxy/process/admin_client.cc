@@ -29,9 +29,10 @@ std::string read_number(const nlohmann::json& object, const char* name) {
 
 // Throws the library's exceptions where a value is not of the type it should be.
 std::string summarize(const nlohmann::json& status) {
-  std::string out = fmt::format("vignette {}, pid {}, up {} s, {} workers{}\n", status.value("version", "?"),
-                                read_number(status, "pid"), read_number(status, "uptime_seconds"),
-                                read_number(status, "workers"), status.value("draining", false) ? ", draining" : "");
+  std::string out =
+      fmt::format("vignette {}, pid {}, up {} s, {} workers{}\n", status.value("version", "?"),
+                  read_number(status, "pid"), read_number(status, "uptime_seconds"),
+                  read_number(status, "workers"), status.value("draining", false) ? ", draining" : "");
   out += fmt::format("configuration {} (generation {})\n", status.value("configuration", "?"),
                      read_number(status, "generation"));
   for (const auto& listener : status.value("listeners", nlohmann::json::array())) {
@@ -73,7 +74,8 @@ std::expected<std::string, std::string> admin_get(const std::string& address, st
     return trouble(address, "cannot connect; is the node running?");
   }
   std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
-  if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) {
+  if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
+      static_cast<ssize_t>(request.size())) {
     return trouble(address, "cannot send");
   }
   std::string answer;
@@ -83,7 +85,8 @@ std::expected<std::string, std::string> admin_get(const std::string& address, st
     if (got < 0) return trouble(address, "no answer");
     if (got == 0) break;
     answer.append(bytes, static_cast<std::size_t>(got));
-    if (answer.size() > kMaxAnswer) return std::unexpected(fmt::format("admin {}: the answer is too long", address));
+    if (answer.size() > kMaxAnswer)
+      return std::unexpected(fmt::format("admin {}: the answer is too long", address));
   }
   std::size_t body = answer.find("\r\n\r\n");
   if (!answer.starts_with("HTTP/1.1 200 ") || body == std::string::npos) {

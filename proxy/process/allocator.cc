@@ -3,8 +3,8 @@
 #include <cstddef>
 
 // Present when jemalloc is linked in; null otherwise.
-extern "C" int mallctl(const char* name, void* old, std::size_t* old_size, void* fresh, std::size_t fresh_size)
-    __attribute__((weak));
+extern "C" int mallctl(const char* name, void* old, std::size_t* old_size, void* fresh,
+                       std::size_t fresh_size) __attribute__((weak));
 
 namespace vignette::proxy {
 namespace {

@@ -33,7 +33,8 @@ conf::Loaded load_quickstart(const ServeArguments& arguments) {
 
 void print_welcome(const conf::Config& config) {
   for (const conf::Listener& listener : config.listeners) {
-    print(fmt::format("vignette: open {}://{}/\n", listener.tls ? "https" : "http", listener.address.to_string()));
+    print(fmt::format("vignette: open {}://{}/\n", listener.tls ? "https" : "http",
+                      listener.address.to_string()));
   }
   if (config.server.admin) {
     print(fmt::format("vignette: metrics and status at http://{}/\n", config.server.admin->to_string()));

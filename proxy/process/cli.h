@@ -6,7 +6,7 @@
 namespace vignette::proxy {
 
 struct ServeArguments {
-  std::string config;            // empty: the quickstart
+  std::string config;  // empty: the quickstart
   std::string photos = "photos";
   std::string state = ".";
 };

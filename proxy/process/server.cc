@@ -27,10 +27,14 @@ unsigned worker_count(const conf::Config& config) {
 
 LogLevel log_level(conf::LogLevel level) {
   switch (level) {
-    case conf::LogLevel::debug: return LogLevel::debug;
-    case conf::LogLevel::info: return LogLevel::info;
-    case conf::LogLevel::warn: return LogLevel::warn;
-    case conf::LogLevel::error: return LogLevel::error;
+    case conf::LogLevel::debug:
+      return LogLevel::debug;
+    case conf::LogLevel::info:
+      return LogLevel::info;
+    case conf::LogLevel::warn:
+      return LogLevel::warn;
+    case conf::LogLevel::error:
+      return LogLevel::error;
   }
   return LogLevel::info;
 }
@@ -117,8 +121,8 @@ bool Server::start() {
       log_.error("access log {}: cannot be opened (errno {})", config_->log.access, file.error().sys_errno);
       return false;
     }
-    access_log_ = std::make_unique<LineSink>(std::move(*file), LineSinkOptions{.producers = worker_count_}, clock_,
-                                             log_);
+    access_log_ = std::make_unique<LineSink>(std::move(*file), LineSinkOptions{.producers = worker_count_},
+                                             clock_, log_);
     node_.access_log = access_log_.get();
   }
   // Keys and certificates may be readable by root alone, so they are read before the user changes.
@@ -143,7 +147,8 @@ bool Server::start() {
 
 bool Server::bind_listeners(const conf::Config& config) {
   for (const conf::Listener& options : config.listeners) {
-    bool known = std::ranges::any_of(listening_, [&](const auto& has) { return has.address == options.address; });
+    bool known =
+        std::ranges::any_of(listening_, [&](const auto& has) { return has.address == options.address; });
     if (!known && !open_listener(options)) return false;
   }
   return true;
@@ -178,13 +183,14 @@ bool Server::start_imaging(const conf::Config& config) {
   if (imaging_) return true;
   settled_.images = config.images;
   if (!serves_images(config)) return true;
-  imaging_ = std::make_unique<ImagingService>(
-      loop_, ImagingService::Options{.program = imaging_program(),
-                                     .workers = config.images.workers,
-                                     .deadline = config.images.deadline,
-                                     .max_pixels = config.images.max_pixels,
-                                     .max_source_bytes = config.images.max_source},
-      log_, metrics_);
+  imaging_ =
+      std::make_unique<ImagingService>(loop_,
+                                       ImagingService::Options{.program = imaging_program(),
+                                                               .workers = config.images.workers,
+                                                               .deadline = config.images.deadline,
+                                                               .max_pixels = config.images.max_pixels,
+                                                               .max_source_bytes = config.images.max_source},
+                                       log_, metrics_);
   auto started = imaging_->start();
   if (!started) {
     log_.error("imaging: {}", started.error());
@@ -266,7 +272,8 @@ void Server::apply_listeners(const conf::Config& config) {
     bound.sockets.clear();
   }
   std::erase_if(listening_, [&](const conf::Listener& has) {
-    bool kept = std::ranges::any_of(config.listeners, [&](const auto& wanted) { return wanted.address == has.address; });
+    bool kept = std::ranges::any_of(config.listeners,
+                                    [&](const auto& wanted) { return wanted.address == has.address; });
     if (kept) return false;
     for (auto& worker : workers_) worker->remove_listener(has.address.to_string());
     std::erase_if(bound_, [&](const Bound& bound) { return bound.options.address == has.address; });
@@ -361,13 +368,15 @@ void Server::stop_all() {
 
 void Server::register_metrics() {
   using enum MetricType;
-  auto add = [this](MetricType type, std::string_view name, std::string_view help, std::function<double()> read) {
+  auto add = [this](MetricType type, std::string_view name, std::string_view help,
+                    std::function<double()> read) {
     metric_callbacks_.push_back(metrics_.callback(type, name, help, {}, std::move(read)));
   };
   auto number = [](auto value) { return static_cast<double>(value); };
   add(gauge, "vignette_cache_objects", "Objects in the memory tier.",
       [this, number] { return number(store_.stats().objects); });
-  add(gauge, "vignette_cache_used_bytes", "Bytes of the memory tier in use, open fills and pinned objects included.",
+  add(gauge, "vignette_cache_used_bytes",
+      "Bytes of the memory tier in use, open fills and pinned objects included.",
       [this, number] { return number(store_.stats().used_bytes); });
   add(gauge, "vignette_cache_budget_bytes", "Bytes the memory tier may use.",
       [this, number] { return number(store_.stats().budget_bytes); });
@@ -393,13 +402,15 @@ void Server::register_metrics() {
         return i < workers_.size() ? read(*workers_[i]) : 0.0;
       }));
     };
-    add_worker(gauge, "vignette_loop_lag_seconds", "How late the loop is, a moving average.", [](NodeWorker& worker) {
-      return std::chrono::duration<double>(worker.loop().loop_lag()).count();
-    });
-    add_worker(counter, "vignette_worker_allocated_bytes_total", "Bytes the worker's thread has ever allocated.",
+    add_worker(
+        gauge, "vignette_loop_lag_seconds", "How late the loop is, a moving average.",
+        [](NodeWorker& worker) { return std::chrono::duration<double>(worker.loop().loop_lag()).count(); });
+    add_worker(counter, "vignette_worker_allocated_bytes_total",
+               "Bytes the worker's thread has ever allocated.",
                [number](NodeWorker& worker) { return number(worker.allocated_bytes()); });
-    add_worker(counter, "vignette_accept_exhausted_total", "Accepts put off because descriptors ran out.",
-               [number](NodeWorker& worker) { return number(worker.loop().counters().accept_exhausted.load()); });
+    add_worker(
+        counter, "vignette_accept_exhausted_total", "Accepts put off because descriptors ran out.",
+        [number](NodeWorker& worker) { return number(worker.loop().counters().accept_exhausted.load()); });
   }
 }
 
@@ -413,11 +424,14 @@ std::string Server::status_json() const {
   json.key("uptime_seconds").fixed(std::chrono::duration<double>(clock_.now() - started_).count(), 1);
   json.field("draining", node_.draining.load());
   json.field("workers", worker_count_);
-  json.field("configuration", config_->files.empty() ? std::string_view("quickstart") : config_->files.front());
+  json.field("configuration",
+             config_->files.empty() ? std::string_view("quickstart") : config_->files.front());
   json.field("generation", snapshot_->generation);
   json.key("listeners").begin_array();
   for (const Bound& bound : bound_) {
-    json.begin_object().field("address", bound.address.to_string()).field("kind", listener_kind(bound.options));
+    json.begin_object()
+        .field("address", bound.address.to_string())
+        .field("kind", listener_kind(bound.options));
     json.end_object();
   }
   json.end_array();

@@ -20,7 +20,8 @@ bool takes_method(const conf::Route& route, std::string_view method) {
 }
 
 bool lists(std::string_view methods, std::string_view method) {
-  return std::ranges::any_of(split(methods, ','), [&](std::string_view listed) { return trim(listed) == method; });
+  return std::ranges::any_of(split(methods, ','),
+                             [&](std::string_view listed) { return trim(listed) == method; });
 }
 
 void add_methods(std::string& list, const conf::Route& route) {

@@ -19,9 +19,15 @@ std::chrono::seconds seconds(conf::milliseconds duration) {
 cache::CachePolicy cache_policy(const conf::RouteCache& options) {
   cache::CachePolicy policy;
   switch (options.mode) {
-    case conf::CacheMode::on: policy.mode = cache::CacheMode::on; break;
-    case conf::CacheMode::explicit_only: policy.mode = cache::CacheMode::explicit_only; break;
-    case conf::CacheMode::off: policy.mode = cache::CacheMode::off; break;
+    case conf::CacheMode::on:
+      policy.mode = cache::CacheMode::on;
+      break;
+    case conf::CacheMode::explicit_only:
+      policy.mode = cache::CacheMode::explicit_only;
+      break;
+    case conf::CacheMode::off:
+      policy.mode = cache::CacheMode::off;
+      break;
   }
   if (options.ttl) policy.default_ttl = seconds(*options.ttl);
   policy.stale_if_error = seconds(options.stale_if_error);
@@ -30,9 +36,12 @@ cache::CachePolicy cache_policy(const conf::RouteCache& options) {
 
 imaging::UnsignedPolicy unsigned_policy(conf::UnsignedImages option) {
   switch (option) {
-    case conf::UnsignedImages::off: return imaging::UnsignedPolicy::off;
-    case conf::UnsignedImages::presets: return imaging::UnsignedPolicy::presets;
-    case conf::UnsignedImages::on: return imaging::UnsignedPolicy::on;
+    case conf::UnsignedImages::off:
+      return imaging::UnsignedPolicy::off;
+    case conf::UnsignedImages::presets:
+      return imaging::UnsignedPolicy::presets;
+    case conf::UnsignedImages::on:
+      return imaging::UnsignedPolicy::on;
   }
   return imaging::UnsignedPolicy::off;
 }
@@ -139,17 +148,18 @@ class Builder {
     auto route = std::make_unique<Route>();
     route->options = &options;
     route->label = fmt::format("{}{}{}", site.hosts.front(), options.path, options.prefix ? "*" : "");
-    for (const std::string& name : options.origins) route->origins.push_back(snapshot_->origins.at(name).get());
+    for (const std::string& name : options.origins)
+      route->origins.push_back(snapshot_->origins.at(name).get());
     route->cache_policy = cache_policy(options.cache);
     route->geo.allow.assign(options.geo.allow_countries.begin(), options.geo.allow_countries.end());
     route->geo.deny.assign(options.geo.deny_countries.begin(), options.geo.deny_countries.end());
     for (const std::string& name : options.headers.remove) route->remove_fields.push_back(to_lower(name));
-    for (const auto& [name, value] : options.headers.set) route->set_fields.emplace_back(to_lower(name), value);
+    for (const auto& [name, value] : options.headers.set)
+      route->set_fields.emplace_back(to_lower(name), value);
     route->uses_geo = !route->geo.allow.empty() || !route->geo.deny.empty();
-    route->metrics.duration =
-        &node_.metrics.registry.histogram("vignette_request_duration_seconds",
-                                          "From a request's head to the last byte of its answer, by route.",
-                                          {{"route", route->label}});
+    route->metrics.duration = &node_.metrics.registry.histogram(
+        "vignette_request_duration_seconds",
+        "From a request's head to the last byte of its answer, by route.", {{"route", route->label}});
     return route;
   }
 
@@ -176,8 +186,8 @@ conf::Checks::Reason reason_of(const auto& result) {
 
 }  // namespace
 
-std::expected<SnapshotRef, std::vector<std::string>> build_snapshot(std::shared_ptr<const conf::Config> config,
-                                                                    Node& node, const SnapshotOptions& options) {
+std::expected<SnapshotRef, std::vector<std::string>> build_snapshot(
+    std::shared_ptr<const conf::Config> config, Node& node, const SnapshotOptions& options) {
   return Builder(std::move(config), node, options).build();
 }
 

@@ -41,8 +41,8 @@ using SnapshotRef = std::shared_ptr<const Snapshot>;
 
 // Reads certificates, databases and credentials, so it may block: main thread only. Each error is one line
 // for the operator.
-std::expected<SnapshotRef, std::vector<std::string>> build_snapshot(std::shared_ptr<const conf::Config> config,
-                                                                    Node& node, const SnapshotOptions& options);
+std::expected<SnapshotRef, std::vector<std::string>> build_snapshot(
+    std::shared_ptr<const conf::Config> config, Node& node, const SnapshotOptions& options);
 
 // The checks of `vignette check` that need more than the loader may see: certificates, databases, presets.
 conf::Checks snapshot_checks();
