@@ -57,6 +57,13 @@ std::string_view ServerState::state(TimePoint now) const {
   return is_ejected(now) ? "ejected" : "up";
 }
 
+void ServerState::readmit() {
+  errors_in_a_row_.store(0, kRelaxed);
+  ejections_.store(0, kRelaxed);
+  ejected_until_.store(0, kRelaxed);
+  connect_failed_at_.store(0, kRelaxed);
+}
+
 // Writes only what changes: a line that all workers read stays in all their caches.
 void ServerState::connected() {
   if (connect_failed_at_.load(kRelaxed) != 0) connect_failed_at_.store(0, kRelaxed);

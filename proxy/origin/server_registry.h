@@ -51,6 +51,9 @@ class ServerState {
   ActiveHealth active() const { return active_.load(std::memory_order_relaxed); }
   void set_active(ActiveHealth health) { active_.store(health, std::memory_order_relaxed); }
 
+  // Health checks have found it well again: an ejection ends, and the next one starts from the shortest.
+  void readmit();
+
   void connected();
   void connect_failed(const Error& error, TimePoint now);
   // An answer came that is not a gateway error.

@@ -104,6 +104,7 @@ void HealthChecker::take(const std::shared_ptr<Shared>& shared, Probe& probe, co
     if (before == ActiveHealth::up || (probe.seen_up && probe.good < probe.options().rise)) return;
     probe.seen_up = true;
     state.set_active(ActiveHealth::up);
+    state.readmit();
     log.info("origin {}: server {} is up (health check {})", probe.origin->name(), state.address(),
              why(answer));
     return;
@@ -127,10 +128,10 @@ net::Task<void> HealthChecker::probe_strand(std::shared_ptr<Shared> shared, std:
       if (!answer && answer.error().code == Code::cancelled) co_return;
       take(shared, *probe, answer);
     }
+    // Never later than promised: `fall` intervals and a time-out after its death a server is out.
     Duration interval = probe->options().interval;
     Duration spread = interval * kJitterPercent / 100;
-    auto slept =
-        co_await net::sleep_until(started + shared->pools.jitter(interval - spread, interval + spread));
+    auto slept = co_await net::sleep_until(started + shared->pools.jitter(interval - spread, interval));
     if (!slept) co_return;
   }
 }

@@ -51,6 +51,17 @@ TEST_CASE_METHOD(Fixture, "Each ejection lasts longer, up to 300 s, and a long g
   CHECK(server->ejection() == ServerState::kEjection);
 }
 
+TEST_CASE_METHOD(Fixture, "A server that health checks found well again is no longer ejected") {
+  auto server = registry.server("app", "127.0.0.1:1");
+  CHECK(fail(*server, ServerState::kErrorsToEject) == 1);
+  CHECK(!server->is_up(clock.now()));
+  server->readmit();
+  CHECK(server->is_up(clock.now()));
+  CHECK(fail(*server, ServerState::kErrorsToEject - 1) == 0);
+  CHECK(fail(*server, 1) == 1);
+  CHECK(server->ejection() == ServerState::kEjection);
+}
+
 TEST_CASE_METHOD(Fixture, "At most 30 percent of an origin's servers are ejected, but always one") {
   auto count_ejected = [this](std::string_view origin, int servers) {
     std::vector<std::shared_ptr<ServerState>> states;
