@@ -56,6 +56,7 @@ class Connection:
         self.host, self.port = host, port
         self.reader = self.writer = None
         self.used = 0
+        self.again = 0  # requests sent a second time
 
     async def open(self):
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port, limit=1 << 20)
@@ -77,6 +78,7 @@ class Connection:
             self.close()
             if not reused or getattr(error, "after_bytes", False):
                 raise
+        self.again += 1
         await self.open()
         return await self._exchange(path, host, headers)
 
@@ -139,6 +141,7 @@ class Load:
         self.clients, self.reconnect_every, self.pause = clients, reconnect_every, pause
         self.failures = []
         self.requests = 0
+        self.again = 0  # requests sent a second time, as their connection was closed before an answer
         self.on_answer = None  # called with each Answer
 
     async def run(self, stop):
@@ -162,4 +165,5 @@ class Load:
             if connection.used >= self.reconnect_every:
                 connection.close()
             await asyncio.sleep(self.pause)
+        self.again += connection.again
         connection.close()
