@@ -48,7 +48,7 @@ TEST_CASE("What only a restart applies is found by its name when it has changed"
 TEST_CASE("What SIGHUP applies is not among the changes that need a restart") {
   const Config running;
   Config next;
-  next.server.trusted.push_back(IpPrefix{});
+  next.server.trusted.push_back(*IpPrefix::parse("10.0.0.0/8"));
   next.log.level = LogLevel::error;
   next.limits.body += 1;
   next.timeouts.drain += milliseconds(1);
