@@ -104,7 +104,7 @@ class Exchange {
 
   // Passing through (exchange_pass.cc)
   net::Task<void> pass_through();
-  net::Task<void> relay(OriginResponse response);
+  net::Task<void> relay(OriginResponse& response);
   OriginRequest origin_request();
   void prepare_origin_fields();
 

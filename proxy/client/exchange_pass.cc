@@ -57,18 +57,18 @@ net::Task<void> Exchange::pass_through() {
     refuse(error.blame == Blame::client ? answer_for_body(error) : answer_for(error));
     co_return;
   }
-  co_await relay(std::move(*response));
+  co_await relay(*response);
 }
 
-net::Task<void> Exchange::relay(OriginResponse response) {
+net::Task<void> Exchange::relay(OriginResponse& response) {
   trace_ = std::make_shared<OriginTrace>(response.trace);
-  status_.forward_status = response.head.status;
-  if (!response.body && refuse_for_store(response.head.status, response.content_length)) co_return;
-  edit_fields(response.head.fields);
+  status_.forward_status = response.head->status;
+  if (!response.body && refuse_for_store(response.head->status, response.content_length)) co_return;
+  edit_fields(response.head->fields);
   bool bodiless = !response.body;
   auto length = response.content_length;
   if (bodiless && !length && responder_.wants_body()) length = 0;
-  begin(response.head.status, &response.head.fields, {}, length);
+  begin(response.head->status, &response.head->fields, {}, length);
   while (!bodiless && responder_.wants_body()) {
     auto piece = co_await response.body->next(context_.loop.now() + kOriginBodyStall);
     if (!piece) {

@@ -63,7 +63,7 @@ bool FillRun::answers_instead_of(int status) const {
 cache::HeadVerdict FillRun::take_head(const OriginResponse& response) {
   cache::AssessmentScratch scratch;
   cache::Exchanged times{request_time_, context_.loop.wall()};
-  auto assessed = cache::assess(job_->request->head(), response.head, job_->policy, times, scratch);
+  auto assessed = cache::assess(job_->request->head(), *response.head, job_->policy, times, scratch);
   assessed.head.content_length = response.content_length;
   if (!response.body) assessed.head.content_length = 0;
   return job_->writer.set_head(assessed.head, assessed.not_stored);
@@ -72,7 +72,7 @@ cache::HeadVerdict FillRun::take_head(const OriginResponse& response) {
 // The stored response under the head that a 304 makes of it. False: that head may not be stored.
 bool FillRun::freshen(const OriginResponse& response) {
   cache::AssessmentScratch scratch;
-  auto fresh = cache::assess_not_modified(*job_->stale, job_->request->head(), response.head, job_->policy,
+  auto fresh = cache::assess_not_modified(*job_->stale, job_->request->head(), *response.head, job_->policy,
                                           {request_time_, context_.loop.wall()}, scratch);
   if (fresh.not_stored != cache::Reason::none) return false;
   job_->writer.complete_with(job_->stale->freshened(fresh.head), job_->stale.get());
@@ -134,7 +134,7 @@ void FillRun::commit() {
 net::Task<void> FillRun::run() {
   context_.node.metrics.fills_started.add(context_.index);
   auto response = co_await fetch();
-  if (response && response->head.status == 304 && job_->stale) {
+  if (response && response->head->status == 304 && job_->stale) {
     if (freshen(*response)) co_return;
     job_->stale = nullptr;  // asked again, without validators
     response = co_await fetch();
@@ -143,7 +143,7 @@ net::Task<void> FillRun::run() {
     fail(response.error());
     co_return;
   }
-  if (!answers_instead_of(response->head.status)) {
+  if (!answers_instead_of(response->head->status)) {
     fail({Code::unavailable, Blame::origin, Retry::yes, 0, "fill: the origin answered 5xx"});
     co_return;
   }

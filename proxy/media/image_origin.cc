@@ -97,11 +97,11 @@ class Answer {
   }
   OriginResponse make(std::unique_ptr<BodySource> body, std::optional<std::uint64_t> length) {
     OriginResponse response;
-    response.head.status = status_;
+    response.head->status = status_;
     response.head_bytes = BlockRef::allocate(std::max<std::size_t>(text_.size(), 1));
     std::memcpy(response.head_bytes->data(), text_.data(), text_.size());
     for (const Part& part : fields_) {
-      response.head.fields.add(part.id, {response.head_bytes->data() + part.offset, part.size});
+      response.head->fields.add(part.id, {response.head_bytes->data() + part.offset, part.size});
     }
     response.body = std::move(body);
     response.content_length = length;

@@ -113,9 +113,9 @@ class FileBody final : public BodySource {
 
 OriginResponse plain_answer(int status, std::string_view name, std::string_view value) {
   OriginResponse response;
-  response.head.status = status;
+  response.head->status = status;
   response.content_length = 0;
-  if (!name.empty()) response.head.fields.add(name, value);
+  if (!name.empty()) response.head->fields.add(name, value);
   return response;
 }
 
@@ -132,7 +132,7 @@ std::string etag_of(const OpenFile& file) {
 
 OriginResponse file_answer(const OpenFile& file, const std::string& name, http::HttpDate modified) {
   OriginResponse response;
-  response.head.status = 200;
+  response.head->status = 200;
   response.content_length = file.size;
   const std::string etag = etag_of(file);
   const std::string date = http::format_date(modified);
@@ -140,9 +140,9 @@ OriginResponse file_answer(const OpenFile& file, const std::string& name, http::
   char* bytes = response.head_bytes->data();
   std::memcpy(bytes, etag.data(), etag.size());
   std::memcpy(bytes + etag.size(), date.data(), date.size());
-  response.head.fields.add(http::FieldId::content_type, content_type_of(name));
-  response.head.fields.add(http::FieldId::etag, {bytes, etag.size()});
-  response.head.fields.add(http::FieldId::last_modified, {bytes + etag.size(), date.size()});
+  response.head->fields.add(http::FieldId::content_type, content_type_of(name));
+  response.head->fields.add(http::FieldId::etag, {bytes, etag.size()});
+  response.head->fields.add(http::FieldId::last_modified, {bytes + etag.size(), date.size()});
   return response;
 }
 
@@ -151,7 +151,7 @@ bool still_current(const http::FieldList* asked, const OriginResponse& response,
   if (!asked) return false;
   if (asked->has(http::FieldId::if_none_match)) {
     return http::etag_list_matches(*asked, http::FieldId::if_none_match,
-                                   response.head.fields.value(http::FieldId::etag), http::Compare::weak);
+                                   response.head->fields.value(http::FieldId::etag), http::Compare::weak);
   }
   const auto since = http::parse_date(asked->value(http::FieldId::if_modified_since));
   return since && modified <= *since;
@@ -237,7 +237,7 @@ net::Task<Result<OriginResponse>> DirectoryOrigin::fetch(WorkerContext& context,
   response.trace.attempts = 1;
   response.trace.first_byte = context.node.clock.now() - started;
   if (still_current(request.fields, response, modified)) {
-    response.head.status = 304;
+    response.head->status = 304;
     response.content_length.reset();
     co_return response;
   }

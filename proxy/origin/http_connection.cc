@@ -73,6 +73,8 @@ class Transaction {
   net::Task<Result<void>> send_body();
   net::Task<Result<Heard>> send_parts(std::span<iovec> parts);
   net::Task<Result<Heard>> receive(TimePoint deadline);
+  bool waits_for_body() const;
+  net::Task<Result<void>> receive_body(TimePoint deadline);
   Result<Heard> parse();
   std::span<char> room();
   std::unexpected<Error> failed(Error error);
@@ -128,13 +130,13 @@ std::span<char> Transaction::room() {
 
 Result<Transaction::Heard> Transaction::parse() {
   while (begin_ < end_) {
-    auto parsed = parser_.parse({block_->data() + begin_, end_ - begin_}, response_.head);
+    auto parsed = parser_.parse({block_->data() + begin_, end_ - begin_}, *response_.head);
     if (parsed.refused()) {
       return failed({Code::malformed, Blame::origin, Retry::no, 0, http::to_string(parsed.refusal).data()});
     }
     if (parsed.need_more()) break;
     begin_ += parsed.consumed;
-    heard_ = !response_.head.is_interim();
+    heard_ = !response_.head->is_interim();
     if (heard_) return Heard::answer;
   }
   return Heard::nothing_yet;
@@ -199,6 +201,30 @@ net::Task<Result<void>> Transaction::send_body() {
   co_return Result<void>();
 }
 
+// A short answer is awaited whole: a server that dies between its head and its body has told nobody anything
+// yet, so the request may be repeated. Larger ones are passed on as they come.
+bool Transaction::waits_for_body() const {
+  const http::ResponseHead& head = *response_.head;
+  return request_.idempotent && head.framing == http::Framing::length &&
+         head.content_length <= block_->capacity() - begin_;
+}
+
+net::Task<Result<void>> Transaction::receive_body(TimePoint deadline) {
+  while (end_ - begin_ < response_.head->content_length) {
+    auto got = co_await connection_.stream().read({block_->data() + end_, block_->capacity() - end_}, deadline);
+    if (got && *got > 0) {
+      end_ += *got;
+      continue;
+    }
+    progress_.answered = false;
+    Error ended{Code::closed, Blame::origin, Retry::no, 0, ""};
+    Error error = got ? ended : got.error();
+    error.where = "response body";
+    co_return failed(error);
+  }
+  co_return Result<void>();
+}
+
 net::Task<Result<void>> Transaction::run() {
   auto head = make_head();
   if (!head) co_return std::unexpected(head.error());
@@ -220,11 +246,15 @@ net::Task<Result<void>> Transaction::run() {
     auto heard = co_await receive(until);
     if (!heard) co_return std::unexpected(heard.error());
   }
+  if (waits_for_body()) {
+    auto received = co_await receive_body(until);
+    if (!received) co_return received;
+  }
   co_return finish();
 }
 
 Result<void> Transaction::finish() {
-  http::ResponseHead& head = response_.head;
+  http::ResponseHead& head = *response_.head;
   bool reusable = head.keep_alive && sent_all_ && options_.reusable;
   http::strip_response_fields(head.fields);
   response_.content_length.reset();

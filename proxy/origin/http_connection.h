@@ -1,7 +1,7 @@
 // One HTTP/1.1 request and its answer over a connection to an origin server (RFC 9112). Loop-thread only.
 //
-// The head is written and read in one block, a small GET is one write and one read. A request body goes out
-// piece by piece, and stops when the origin answers early. The answer's body is a source that owns the
+// The head is written and read in one block, a small GET is one write and one read; the body of a short answer to
+// an idempotent request is awaited with its head. A request body goes out piece by piece, and stops when the origin answers early. The answer's body is a source that owns the
 // connection: taken to its last byte the connection goes back to its pool, dropped before that it is closed.
 #pragma once
 
@@ -22,7 +22,7 @@ struct TransactOptions {
 // How far a transaction came, for deciding whether it may be repeated. Filled as it goes.
 struct TransactProgress {
   bool body_begun = false;   // the request body has been pulled: it cannot be sent again
-  bool answered = false;     // bytes of an answer arrived
+  bool answered = false;     // bytes of an answer arrived; not when all of a short one was awaited in vain
   bool nothing_ran = false;  // it failed, and the server cannot have acted on any of it
 };
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "http/message.h"
+#include "net/frame_pool.h"
 #include "net/task.h"
 
 namespace vignette::proxy {
@@ -61,8 +62,12 @@ struct OriginTrace {
   Duration first_byte{};  // from the start of fetch to the final response head
 };
 
+// Apart from the response, which is handed up through several frames: a list of fields has over 5 KiB.
+struct OriginHead : http::ResponseHead, net::Pooled {};
+
 struct OriginResponse {
-  http::ResponseHead head;  // views into head_bytes; hop-by-hop fields already removed
+  // Views into head_bytes; hop-by-hop fields already removed. Null only after being moved from.
+  std::unique_ptr<OriginHead> head = std::make_unique_for_overwrite<OriginHead>();
   BlockRef head_bytes;
   std::unique_ptr<BodySource> body;             // null: no body (HEAD, 204, 304, length 0)
   std::optional<std::uint64_t> content_length;  // of the body when known

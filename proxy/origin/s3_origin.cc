@@ -36,9 +36,9 @@ constexpr std::array kObjectFields = {FieldId::cache_control,
 
 OriginResponse own_answer(int status) {
   OriginResponse response;
-  response.head.status = status;
+  response.head->status = status;
   response.content_length = 0;
-  if (status == 405) response.head.fields.add(FieldId::allow, "GET, HEAD");
+  if (status == 405) response.head->fields.add(FieldId::allow, "GET, HEAD");
   return response;
 }
 
@@ -56,13 +56,13 @@ void keep_object_fields(http::FieldList& fields) {
 
 // The object as it came; a refused condition without the store's XML.
 void clean(OriginResponse& response, bool head_only) {
-  keep_object_fields(response.head.fields);
-  if (is_refused_condition(response.head.status)) {
-    response.head.fields.remove(FieldId::content_type);
+  keep_object_fields(response.head->fields);
+  if (is_refused_condition(response.head->status)) {
+    response.head->fields.remove(FieldId::content_type);
     response.body.reset();
     response.content_length = 0;
-  } else if (head_only && response.head.has_content_length) {
-    response.content_length = response.head.content_length;
+  } else if (head_only && response.head->has_content_length) {
+    response.content_length = response.head->content_length;
   }
 }
 
@@ -252,7 +252,7 @@ net::Task<Result<OriginResponse>> S3Origin::fetch(WorkerContext& context, const 
   response.trace.first_byte = context.node.clock.now() - started;
   state_.duration().record(context.index, response.trace.first_byte);
   if (!answered) co_return std::unexpected(answered.error());
-  if (!passes(response.head.status)) {
+  if (!passes(response.head->status)) {
     auto judged = co_await refused(context, std::move(response), encoded);
     co_return judged;
   }
@@ -306,8 +306,8 @@ net::Task<Result<OriginResponse>> S3Origin::refused(WorkerContext& context, Orig
       co_await read_error(response.body.get(), context.loop.now() + timeouts_.first_byte);
   const std::string our_date(context.http_date());
   const S3Verdict verdict =
-      judge_s3_error(response.head.status, body, response.head.fields.value(FieldId::date), our_date);
-  log_verdict(context, verdict, response.head.status, path);
+      judge_s3_error(response.head->status, body, response.head->fields.value(FieldId::date), our_date);
+  log_verdict(context, verdict, response.head->status, path);
   if (verdict.client_status == 404) {
     endpoint_.state->succeeded();
     OriginResponse answer = own_answer(404);

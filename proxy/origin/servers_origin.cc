@@ -6,7 +6,8 @@
 //   reused connection was dead                 same server, a fresh connection; others only when nothing ran
 //   fresh connection died, no byte came        retry          only when nothing ran
 //   time-out                                   retry, on another server only; others only when nothing ran
-//   a byte of an answer came, or the request's body has begun to leave: never
+//   a short answer was cut off      retry          never
+//   a byte of another answer came, or the request's body has begun to leave: never
 #include "proxy/origin/servers_origin.h"
 
 #include <array>
@@ -159,7 +160,7 @@ void ServersOrigin::blame(Fetch& fetch, const Error& error) {
 void ServersOrigin::judge(Fetch& fetch, const Result<void>& outcome) {
   ServerState& server = *endpoints_[fetch.server()].state;
   if (outcome) {
-    int status = fetch.response.head.status;
+    int status = fetch.response.head->status;
     if (!is_gateway_error(status)) return server.succeeded();
     return blame(fetch, {Code::unavailable, Blame::origin, Retry::no, 0, gateway_error(status)});
   }

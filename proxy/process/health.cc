@@ -74,7 +74,7 @@ net::Task<Result<int>> ask(OriginPools& pools, net::Worker& worker, const Questi
   TransactProgress progress;
   auto done = co_await transact(std::move(*connection), request, options, response, progress);
   if (!done) co_return std::unexpected(done.error());
-  co_return response.head.status;
+  co_return response.head->status;
 }
 
 bool is_good(const Result<int>& answer) { return answer && *answer >= 200 && *answer < 400; }

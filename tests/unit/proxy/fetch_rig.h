@@ -62,8 +62,8 @@ inline net::Task<void> take_body(WorkerContext& context, OriginResponse response
 }
 
 inline void take_head(const OriginResponse& response, Fetched& out) {
-  out.status = response.head.status;
-  for (const http::Field& field : response.head.fields) out.fields.emplace_back(field.name, field.value);
+  out.status = response.head->status;
+  for (const http::Field& field : response.head->fields) out.fields.emplace_back(field.name, field.value);
   out.has_body = response.body != nullptr;
   out.content_length = response.content_length;
   out.trace = response.trace;

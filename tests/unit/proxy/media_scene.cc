@@ -76,18 +76,18 @@ net::Task<Result<OriginResponse>> ScriptedStore::fetch(WorkerContext&, const Ori
   OriginResponse response;
   const auto found = objects.find(std::string(request.path));
   if (found == objects.end()) {
-    response.head.status = 404;
+    response.head->status = 404;
     response.content_length = 0;
     co_return response;
   }
   const Stored& stored = found->second;
   if (stored.error) co_return std::unexpected(*stored.error);
-  response.head.status = stored.status;
-  for (const auto& [name, value] : stored.fields) response.head.fields.add(name, value);
-  const std::string_view etag = response.head.fields.value(http::FieldId::etag);
+  response.head->status = stored.status;
+  for (const auto& [name, value] : stored.fields) response.head->fields.add(name, value);
+  const std::string_view etag = response.head->fields.value(http::FieldId::etag);
   if (!etag.empty() && request.fields->value(http::FieldId::if_none_match) == etag) {
     ++not_modified;
-    response.head.status = 304;
+    response.head->status = 304;
     co_return response;
   }
   std::uint64_t size = stored.claims_more;

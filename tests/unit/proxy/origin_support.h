@@ -230,8 +230,8 @@ struct Answer {
 };
 
 inline net::Task<void> take(net::Worker& worker, OriginResponse& response, Answer& answer) {
-  answer.status = response.head.status;
-  for (const http::Field& field : response.head.fields) {
+  answer.status = response.head->status;
+  for (const http::Field& field : response.head->fields) {
     answer.fields += std::string(field.name) + ": " + std::string(field.value) + "\n";
   }
   while (response.body) {
