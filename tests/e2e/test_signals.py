@@ -68,6 +68,25 @@ def test_a_wrong_file_changes_nothing_and_is_explained(node, apps, eventually):
     eventually(lambda: marker(node) == "repaired", 5, "the repaired configuration in force")
 
 
+def test_a_reload_warns_of_what_only_a_restart_applies(node, apps, eventually):
+    text = setup_for(apps[:2], marker="again").replace("workers = 2", "workers = 3")
+    node.reload(text.replace('memory = "256MiB"', 'memory = "128MiB"'))
+    eventually(lambda: marker(node) == "again", 5, "the rest of the new configuration in force")
+    node.log_contains("reload: server.workers has changed; only a restart applies it")
+    node.log_contains("reload: cache.memory has changed; only a restart applies it")
+    assert node.status()["workers"] == 2
+    assert not any("log.access has changed" in line for line in node.child.lines)
+
+
+def test_a_reload_makes_a_listener_redirect_to_https_and_serve_again(node, apps, eventually):
+    plain = setup_for(apps[:2])
+    node.reload(plain.replace('address = "127.0.0.1:0"', 'address = "127.0.0.1:0"\nredirect = "https:8443"'))
+    eventually(lambda: curl(node.url("/hello")).status == 301, 5, "the redirect")
+    assert curl(node.url("/hello")).header("location") == "https://127.0.0.1:8443/hello"
+    node.reload(plain)
+    eventually(lambda: curl(node.url("/hello")).status == 200, 5, "the site itself")
+
+
 def test_sigterm_lets_a_slow_answer_finish_and_takes_no_new_connection(node, apps):
     host, port = node.http()
 
