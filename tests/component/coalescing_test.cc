@@ -211,6 +211,7 @@ TEST_CASE("Clients that waited for what turns out to be private are given answer
     bytes += request_bytes("/a") + cookie.size();
   }
   wait_for_requests(scene, bytes);
+  REQUIRE(scene.origin.wait_for_calls(1));
   CHECK(scene.origin.calls() == 1);
   gate.open();
   for (std::size_t i = 0; i < clients.size(); ++i) CHECK(clients[i].read().body == "c" + std::to_string(i));

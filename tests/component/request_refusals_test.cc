@@ -174,6 +174,7 @@ TEST_CASE("A body with broken chunks is refused, and the origin never sees a who
   table.push_back({21, chunked("5\r\nhelloX\r\n0\r\n\r\n")});
   table.push_back({21, chunked("5\r\nhello0\r\n\r\n")});
   table.push_back({22, chunked("0\r\nBad Trailer: x\r\n\r\n")});
+  table.push_back({22, chunked("0\r\nContent-Length: 3\r\n\r\n")});
   table.push_back({22, chunked("0\r\nX: " + std::string(9 * 1024, 'x') + "\r\n\r\n")});
   std::string many;
   for (int i = 0; i < 33; ++i) many += "X-" + std::to_string(i) + ": y\r\n";
