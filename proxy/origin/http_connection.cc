@@ -211,7 +211,8 @@ bool Transaction::waits_for_body() const {
 
 net::Task<Result<void>> Transaction::receive_body(TimePoint deadline) {
   while (end_ - begin_ < response_.head->content_length) {
-    auto got = co_await connection_.stream().read({block_->data() + end_, block_->capacity() - end_}, deadline);
+    auto got =
+        co_await connection_.stream().read({block_->data() + end_, block_->capacity() - end_}, deadline);
     if (got && *got > 0) {
       end_ += *got;
       continue;

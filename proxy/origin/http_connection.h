@@ -1,8 +1,9 @@
 // One HTTP/1.1 request and its answer over a connection to an origin server (RFC 9112). Loop-thread only.
 //
-// The head is written and read in one block, a small GET is one write and one read; the body of a short answer to
-// an idempotent request is awaited with its head. A request body goes out piece by piece, and stops when the origin answers early. The answer's body is a source that owns the
-// connection: taken to its last byte the connection goes back to its pool, dropped before that it is closed.
+// The head is written and read in one block, a small GET is one write and one read; the body of a short
+// answer to an idempotent request is awaited with its head. A request body goes out piece by piece, and stops
+// when the origin answers early. The answer's body is a source that owns the connection: taken to its last
+// byte the connection goes back to its pool, dropped before that it is closed.
 #pragma once
 
 #include "base/clock.h"

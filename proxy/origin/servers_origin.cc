@@ -6,7 +6,7 @@
 //   reused connection was dead                 same server, a fresh connection; others only when nothing ran
 //   fresh connection died, no byte came        retry          only when nothing ran
 //   time-out                                   retry, on another server only; others only when nothing ran
-//   a short answer was cut off      retry          never
+//   a short answer was cut off                 retry          never
 //   a byte of another answer came, or the request's body has begun to leave: never
 #include "proxy/origin/servers_origin.h"
 

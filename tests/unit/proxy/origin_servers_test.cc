@@ -98,6 +98,23 @@ TEST_CASE("A pooled connection that its server has closed is replaced for a GET"
   CHECK(scene.state().failures() == 0);
 }
 
+TEST_CASE("A GET whose short answer was cut off is asked again, a POST is not") {
+  const std::string cut = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe";
+  OriginScene scene;
+  serve(scene,
+        {{{ok("1")}, {.answer = cut, .close = true}}, {{ok("hello")}, {.answer = cut, .close = true}}});
+  REQUIRE(scene.run([](OriginScene& self) -> net::Task<void> {
+    co_await fetch(self, get());
+    auto again = co_await fetch(self, get());
+    CHECK(again.body == "hello");
+    CHECK(again.attempts == 2);
+    auto once = co_await fetch(self, post(nullptr, 0));
+    CHECK(once.body == "he");
+    CHECK(once.error);
+  }));
+  CHECK(scene.server->requests.size() == 4);
+}
+
 TEST_CASE("A POST that a server has read and dropped is not sent again") {
   OriginScene scene;
   serve(scene, {{{ok("1")}, {.answer = "", .close = true}}, {{ok("2")}}});

@@ -141,14 +141,20 @@ TEST_CASE("What is not HTTP is malformed, with the reason, and blames the origin
 }
 
 TEST_CASE("A body that ends early is an error, never a clean end") {
-  for (const std::string& answer : {head("Content-Length: 10\r\n") + "12345",
+  for (const std::string& answer : {head("Content-Length: 100000\r\n") + "12345",
                                     head("Transfer-Encoding: chunked\r\n") + "5\r\n12345\r\n"}) {
     auto outcome = ask({.answer = answer, .close = true});
     REQUIRE(outcome.answer.error);
     CHECK(outcome.answer.error->code == Code::closed);
     CHECK(outcome.answer.error->blame == Blame::origin);
     CHECK(outcome.answer.body == "12345");
+    CHECK(outcome.progress.answered);
   }
+  auto shorter = ask({.answer = head("Content-Length: 10\r\n") + "12345", .close = true});
+  REQUIRE(shorter.answer.error);
+  CHECK(shorter.answer.error->code == Code::closed);
+  CHECK(shorter.answer.body.empty());
+  CHECK_FALSE(shorter.progress.answered);
   auto nothing = ask({.answer = "HTTP/1.1 200 OK\r\nContent", .close = true});
   REQUIRE(nothing.answer.error);
   CHECK(nothing.answer.error->code == Code::closed);
