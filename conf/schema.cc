@@ -226,6 +226,7 @@ std::vector<std::string> changes_that_need_restart(const Config& running, const 
 
 void read_members(Context& context, const Node& node, const std::vector<Option>& options, void* owner) {
   std::vector<std::string> known;
+  known.reserve(options.size());
   for (const Option& option : options) known.push_back(option.key);
   for (const Member& member : node.members) {
     const auto row = std::ranges::find(options, member.key, &Option::key);

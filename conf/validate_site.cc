@@ -23,6 +23,7 @@ const Position& name_position(const Node& named, std::size_t index) {
 
 void check_references(const Place& place, const Route& route) {
   std::vector<std::string> known;
+  known.reserve(place.config.origins.size());
   for (const Origin& origin : place.config.origins) known.push_back(origin.name);
   for (std::size_t i = 0; i < route.origins.size(); ++i) {
     const std::string& name = route.origins[i];
