@@ -36,6 +36,10 @@ net::Task<Result<void>> H1Body::begin() {
 net::Task<Result<Piece>> H1Body::next(TimePoint deadline) {
   if (state_ == State::complete) co_return Piece{.bytes = {}, .last = true};
   if (state_ == State::broken) co_return fail(Code::closed, Blame::client, "request body");
+  // Before the client is told to go on: a length over the limit is known from the head.
+  if (left_ > options_.max_bytes - std::min(bytes_, options_.max_bytes)) {
+    co_return broken({Code::limit, Blame::client, Retry::no, 0, "request body"});
+  }
   net::Worker& worker = co_await net::this_worker();
   if (!started_) {
     auto begun = co_await begin();
@@ -55,9 +59,6 @@ std::size_t H1Body::piece_bytes() const {
 }
 
 net::Task<Result<Piece>> H1Body::next_of_length(TimePoint deadline) {
-  if (left_ > options_.max_bytes - std::min(bytes_, options_.max_bytes)) {
-    co_return broken({Code::limit, Blame::client, Retry::no, 0, "request body"});
-  }
   BlockRef block = BlockRef::allocate(piece_bytes());
   std::size_t size = 0;
   if (!unread_.empty()) {
