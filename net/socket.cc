@@ -140,7 +140,7 @@ Error Socket::error_of(int sys_errno, const char* where) {
 }
 
 Outcome Socket::receive(std::span<char> into, std::size_t& got, int& sys_errno) {
-  if (readable == Level::no) return Outcome::blocked;
+  if (readable == Level::no && !reset_may_hide()) return Outcome::blocked;
   ssize_t count;
   do {
     count = ::recv(descriptor.get(), into.data(), into.size(), 0);
@@ -148,6 +148,7 @@ Outcome Socket::receive(std::span<char> into, std::size_t& got, int& sys_errno) 
   if (count < 0) {
     if (errno == EAGAIN) {
       readable = Level::no;
+      emptied = false;
       return Outcome::blocked;
     }
     sys_errno = errno;
@@ -159,6 +160,7 @@ Outcome Socket::receive(std::span<char> into, std::size_t& got, int& sys_errno) 
     written_since_read = false;
     // A short read has emptied the queue; what comes later is a new edge. Only the end may hide behind it.
     readable = got == into.size() ? Level::maybe : peer_closed ? Level::yes : Level::no;
+    emptied = readable == Level::no;
   }
   return Outcome::done;
 }

@@ -51,6 +51,10 @@ class Socket final : public Pooled {
   bool input_arrived();  // as wait_input, errors and the end included
   IdleState idle_state();
 
+  // libevent reports a reset as it reports data, so one that came with the last bytes has no edge of its own.
+  // A write would meet it; a read with none in between has to ask.
+  bool reset_may_hide() const { return emptied && !written_since_read; }
+
   // Below TLS.
   Outcome receive(std::span<char> into, std::size_t& got, int& sys_errno);
   Outcome send(const iovec* parts, std::size_t count, std::size_t& taken, int& sys_errno);
@@ -70,6 +74,7 @@ class Socket final : public Pooled {
   bool peer_closed = false;  // the loop has seen FIN or worse
   bool reset_seen = false;
   bool written_since_read = false;
+  bool emptied = false;      // the last read was short, and nobody has asked since whether more is there
   bool active_open = false;  // the kernel counts our SYN as acknowledged
   bool ended = false;        // our side has been shut down
   Blame blame;
