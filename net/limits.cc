@@ -1,9 +1,11 @@
 #include "net/limits.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +14,8 @@
 #include <vector>
 
 #include <fmt/format.h>
+
+#include "base/fd.h"
 
 namespace vignette::net {
 
@@ -28,15 +32,40 @@ std::uint64_t raise_file_limit(std::uint64_t wanted) {
   return limit.rlim_cur;
 }
 
-std::expected<void, std::string> drop_user(const std::string& name) {
+namespace {
+
+// `text` holds what the record points to.
+std::expected<passwd, std::string> find_user(const std::string& name, std::vector<char>& text) {
   passwd record{};
   passwd* found = nullptr;
-  std::vector<char> text(16384);
+  text.resize(16384);
   const int error = ::getpwnam_r(name.c_str(), &record, text.data(), text.size(), &found);
-  if (!found) {
-    return std::unexpected(error ? fmt::format("user {}: {}", name, std::strerror(error))
-                                 : fmt::format("user {} does not exist", name));
-  }
+  if (found) return record;
+  return std::unexpected(error ? fmt::format("user {}: {}", name, std::strerror(error))
+                               : fmt::format("user {} does not exist", name));
+}
+
+}  // namespace
+
+std::expected<void, std::string> give_file(const std::string& path, const std::string& name) {
+  if (name.empty() || ::geteuid() != 0) return {};
+  std::vector<char> text;
+  const auto user = find_user(name, text);
+  if (!user) return std::unexpected(user.error());
+  // What the name leads to may be somebody's trap when others may write to its folder.
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat status{};
+  if (!file || ::fstat(file.get(), &status) != 0) return {};
+  if (!S_ISREG(status.st_mode) || status.st_nlink != 1) return {};
+  if (::fchown(file.get(), user->pw_uid, user->pw_gid) == 0) return {};
+  return std::unexpected(fmt::format("cannot give {} to user {}: {}", path, name, std::strerror(errno)));
+}
+
+std::expected<void, std::string> drop_user(const std::string& name) {
+  std::vector<char> text;
+  const auto user = find_user(name, text);
+  if (!user) return std::unexpected(user.error());
+  const passwd& record = *user;
   if (record.pw_uid == ::geteuid() && record.pw_uid == ::getuid()) return {};
   const auto failed = [&](const char* step) {
     return std::unexpected(fmt::format("cannot become user {}: {}: {}", name, step, std::strerror(errno)));

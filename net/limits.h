@@ -15,6 +15,11 @@ std::uint64_t raise_file_limit(std::uint64_t wanted = 1u << 20);
 // failed. Does nothing when the process already is that user.
 std::expected<void, std::string> drop_user(const std::string& name);
 
+// Makes a regular file the user's own, so that the process can open it again after drop_user(). Does nothing
+// when the process is not root, `name` is empty, or the path is a link, has other names or is no regular
+// file.
+std::expected<void, std::string> give_file(const std::string& path, const std::string& name);
+
 // SIGPIPE is ignored: a write to a closed pipe is an error value.
 void ignore_sigpipe();
 

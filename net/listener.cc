@@ -165,6 +165,19 @@ Result<Listener> Listener::open(const Address& address, const ListenOptions& opt
   return adopt(std::move(descriptor));
 }
 
+Result<void> Listener::check_free(const Address& address) {
+  sockaddr_storage storage;
+  const socklen_t length = address.to_sockaddr(storage);
+  const UniqueFd probe(::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!probe) return listen_error(errno, "socket");
+  enable(probe.get(), SOL_SOCKET, SO_REUSEADDR);
+  if (address.family() == Family::v6) enable(probe.get(), IPPROTO_IPV6, IPV6_V6ONLY);
+  if (::bind(probe.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) {
+    return listen_error(errno, "bind");
+  }
+  return {};
+}
+
 Result<Listener> Listener::adopt(UniqueFd descriptor) {
   auto impl = std::make_unique<Impl>();
   impl->address = bound_address(descriptor.get());

@@ -31,6 +31,9 @@ class Listener {
 
   // Binds and listens. Errors: denied, unavailable (in use), malformed (a path too long), io; with errno.
   static Result<Listener> open(const Address& address, const ListenOptions& options = {});
+  // The error of open(), also where the listener there shares its address: another process of the same user
+  // would otherwise quietly get half of our connections. Nothing is bound afterwards. For TCP.
+  static Result<void> check_free(const Address& address);
   // Takes over a listening socket.
   static Result<Listener> adopt(UniqueFd descriptor);
 

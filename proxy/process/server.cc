@@ -118,8 +118,12 @@ bool Server::start() {
   if (config_->log.access != "off") {
     auto file = open_line_file(config_->log.access);
     if (!file) {
-      log_.error("access log {}: cannot be opened (errno {})", config_->log.access, file.error().sys_errno);
+      log_.error("access log {}: cannot be opened ({})", config_->log.access,
+                 std::strerror(file.error().sys_errno));
       return false;
+    }
+    if (auto given = net::give_file(config_->log.access, config_->server.user); !given) {
+      log_.warn("access log: {}", given.error());
     }
     access_log_ = std::make_unique<LineSink>(std::move(*file), LineSinkOptions{.producers = worker_count_},
                                              clock_, log_);
@@ -154,18 +158,31 @@ bool Server::bind_listeners(const conf::Config& config) {
   return true;
 }
 
+bool Server::refuse_listener(const conf::Listener& options, const Error& error) {
+  log_.error("listener {}: {} ({})", options.address.to_string(), to_string(error.code),
+             std::strerror(error.sys_errno));
+  return false;
+}
+
+// Whether one of our own may stand in the way of asking if somebody else listens there.
+bool Server::shares_port_with_us(const net::Address& address) const {
+  if (address.is_unix() || address.port() == 0) return true;
+  return std::ranges::any_of(bound_, [&](const Bound& bound) {
+    return !bound.address.is_unix() && bound.address.port() == address.port();
+  });
+}
+
 // One socket a worker; they share the address by SO_REUSEPORT, a unix socket is one that all accept on.
 bool Server::open_listener(const conf::Listener& options) {
   auto address = socket_address(options.address);
+  if (address && !shares_port_with_us(*address)) {
+    if (auto free = net::Listener::check_free(*address); !free) return refuse_listener(options, free.error());
+  }
   Bound bound{.options = options, .address = {}, .sockets = {}};
   for (unsigned i = 0; address && i < worker_count_; ++i) {
     if (address->is_unix() && i > 0) break;
     auto listener = net::Listener::open(*address);
-    if (!listener) {
-      log_.error("listener {}: {} ({})", options.address.to_string(), to_string(listener.error().code),
-                 std::strerror(listener.error().sys_errno));
-      return false;
-    }
+    if (!listener) return refuse_listener(options, listener.error());
     // Port 0: the kernel chose for the first one, the others join it.
     address = listener->address();
     bound.address = listener->address();
@@ -257,8 +274,8 @@ void Server::watch_signals() {
   }
   loop_.on_unix_signal(SIGHUP, [this] { reload(); });
   loop_.on_unix_signal(SIGUSR1, [this] {
+    log_.info("access log: opening it again");
     if (access_log_) access_log_->reopen();
-    log_.info("access log: opened again");
   });
 }
 

@@ -48,6 +48,8 @@ class Server {
   bool start();
   bool bind_listeners(const conf::Config& config);
   bool open_listener(const conf::Listener& options);
+  bool refuse_listener(const conf::Listener& options, const Error& error);  // says why; false
+  bool shares_port_with_us(const net::Address& address) const;
   bool start_imaging(const conf::Config& config);
   bool build_first_snapshot();
   bool open_admin();

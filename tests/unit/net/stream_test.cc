@@ -142,6 +142,36 @@ TEST_CASE("Data and the end in one edge are both seen") {
   CHECK(got == "last words");
 }
 
+TEST_CASE("A reset that came with the last bytes is met by the next read, not by its deadline") {
+  Worker worker;
+  auto [left, right] = stream_pair(worker);
+  Error error;
+  worker.spawn(
+      [](Stream stream, Error& out) -> Task<> {
+        auto ready = co_await stream.wait_readable(kNoDeadline);
+        VCHECK(ready);
+        char bytes[64];
+        auto words = co_await stream.read(bytes, kNoDeadline);
+        VCHECK(words && *words == 10);
+        Worker& loop = co_await this_worker();
+        auto end = co_await stream.read(bytes, loop.now() + 10s);
+        VCHECK(!end);
+        out = end.error();
+      },
+      std::move(left), std::ref(error));
+  worker.spawn(
+      [](Stream stream) -> Task<> {
+        auto turn = co_await yield();
+        (void)turn;
+        auto sent = co_await write_text(stream, "last words");
+        VCHECK(sent);
+        stream.reset();
+      },
+      std::move(right));
+  REQUIRE(run_to_end(worker));
+  CHECK(error.code == Code::reset);
+}
+
 TEST_CASE("A large write over many parts arrives whole and consumes the parts") {
   Worker worker;
   auto [left, right] = stream_pair(worker);
@@ -408,6 +438,18 @@ TEST_CASE("Listening on a taken address is an error, a stale socket file is repl
   auto tcp = Listener::open(loopback(), {.reuse_port = false});
   REQUIRE(tcp);
   CHECK(Listener::open(tcp->address(), {.reuse_port = false}).error().code == Code::unavailable);
+}
+
+TEST_CASE("An address that others share among themselves is not free") {
+  auto theirs = Listener::open(loopback());
+  REQUIRE(theirs);
+  const Address address = theirs->address();
+  CHECK(Listener::open(address));
+  auto free = Listener::check_free(address);
+  REQUIRE_FALSE(free);
+  CHECK(free.error().code == Code::unavailable);
+  theirs->close();
+  CHECK(Listener::check_free(address));
 }
 
 TEST_CASE("Out of descriptors a listener pauses, counts, and recovers") {
