@@ -22,7 +22,8 @@ Exchange::Exchange(WorkerContext& context, const ClientFacts& client, http::Requ
       responder_(responder),
       scratch_(scratch),
       snapshot_(context.snapshot),
-      started_(context.loop.now()) {}
+      started_(context.loop.now()),
+      address_(client.peer) {}
 
 bool Exchange::answer_now() {
   if (!admit()) return true;

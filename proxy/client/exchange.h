@@ -130,7 +130,7 @@ class Exchange {
   Plan plan_ = Plan::pass;
 
   TimePoint started_;
-  conf::IpBytes address_{};  // of the client, through trusted hops
+  conf::IpBytes address_;  // of the client, through trusted hops; the peer until they have been read
   geo::Country country_ = geo::kUnknown;
   std::string_view path_;         // normalised
   std::string_view origin_path_;  // what the origin is asked for
