@@ -76,32 +76,33 @@ net::Task<void> Exchange::answer_cached() {
   cache::Joined joined;
   for (int depth = 0; depth < cache::kMaxVaryDepth; ++depth) {
     joined = context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(), found_.get());
-    if (!joined.hit || !joined.hit->flags().is_vary_marker) break;
-    // Meanwhile the response turned out to vary: our variant has a key of its own.
+    if (!joined.hit) break;
+    // Something was stored since the lookup: a marker, and our variant has a key of its own; or an answer,
+    // which is ours too only while it is fresh (one with no-cache never is: it was validated for others).
     if (try_hit()) co_return;
   }
-  if (joined.hit) {
-    outcome_ = CacheOutcome::hit;
-    status_ = {};
-    status_.hit = true;
-    send_object(joined.hit);
-    co_return;
-  }
+  if (joined.hit) joined = start_alone();
   status_.collapsed = joined.collapsed();
   if (joined.collapsed()) outcome_ = CacheOutcome::collapsed;
   origin_name_ = route_->origins.front()->name();
   auto answered = co_await follow_fill(std::move(joined));
   if (answered) co_return;
-  // What that fill brought is not for this request: one of its own, which nobody can join.
+  // What that fill brought is not for this request.
+  status_.collapsed = false;
+  outcome_ = CacheOutcome::miss;
+  answered = co_await follow_fill(start_alone());
+  if (!answered) refuse(answer_for({Code::unavailable, Blame::internal, Retry::no, 0, "fill: refused"}));
+}
+
+// A fill of this request's own, which nobody can join.
+cache::Joined Exchange::start_alone() {
   cache::Fill::Start own =
       cache::Fill::start(context_.node.store, nullptr, key_, scratch_.key, context_.loop.now());
   cache::Joined alone;
   alone.fill = own.writer.fill();
   alone.reader = std::move(own.reader);
   alone.writer = std::move(own.writer);
-  status_.collapsed = false;
-  outcome_ = CacheOutcome::miss;
-  co_await follow_fill(std::move(alone));
+  return alone;
 }
 
 // False: the answer of this fill is not for this request; it must be fetched by itself.
@@ -133,7 +134,10 @@ net::Task<bool> Exchange::follow_fill(cache::Joined joined) {
 }
 
 void Exchange::answer_failed_fill(const Error& error) {
-  if (error.code == Code::cancelled && error.blame == Blame::client) return;
+  if (error.code == Code::cancelled && error.blame == Blame::client) {
+    reason_ = "client_gone";
+    return;
+  }
   if (may_serve_stale()) {
     outcome_ = CacheOutcome::stale;
     reason_ = to_string(error.code);
@@ -232,7 +236,9 @@ bool Exchange::select_part(const cache::Object& object, std::optional<std::uint6
   if (!length) return true;
   extra += "Accept-Ranges: bytes\r\n";
   const http::Field* range = head_.fields.find(http::FieldId::range);
-  if (!range || head_.method != http::Method::get ||
+  // Two Range lines make one value that is no range (RFC 9110 §5.2): ignored, as caches may differ in which
+  // they take.
+  if (!range || head_.method != http::Method::get || head_.fields.count(http::FieldId::range) > 1 ||
       !http::if_range_holds(head_.fields.value(http::FieldId::if_range), object.etag(),
                             object.last_modified(), object.date().value_or(object.response_time()))) {
     return true;

@@ -220,6 +220,13 @@ TEST_CASE("Single ranges of a stored object are cut from it") {
   CHECK(scene.origin.calls() == 1);
 }
 
+TEST_CASE("Of two Range lines neither is taken") {
+  Scene scene(always("Cache-Control: max-age=60\r\n", "0123456789"));
+  RawResponse whole = scene.client().fetch("/a", "Range: bytes=0-1\r\nRange: bytes=2-3\r\n");
+  CHECK(whole.status == 200);
+  CHECK(whole.body == "0123456789");
+}
+
 TEST_CASE("If-Range decides between the part and the whole") {
   Scene scene(always(kDay, kDigits));
   RawClient client = scene.client();
