@@ -65,7 +65,7 @@ FillWriter Fill::start_second(TimePoint now, Reader& reader) {
       now < started_at_ + kSecondAttemptAfter) {
     return {};
   }
-  if (reader.place_) reader.place_->attempt = attempts_started_;
+  if (reader.place_) reader.place_->owned_attempts |= Reader::Place::own(attempts_started_);
   return add_attempt();
 }
 
@@ -284,7 +284,7 @@ std::optional<std::uint64_t> Fill::slowest() const {
   std::optional<std::uint64_t> least;
   const int only = private_to_.load();
   for (const auto& place : readers_) {
-    if (place->is_cut || (only != kNobody && place->attempt != only)) continue;
+    if (place->is_cut || (only != kNobody && !place->owns(only))) continue;
     least = std::min(least.value_or(std::numeric_limits<std::uint64_t>::max()), place->position.load());
   }
   return least;
@@ -347,7 +347,7 @@ bool Fill::cut_slowest() {
   if (!paced() || !least) return false;
   const int only = private_to_.load();
   for (const auto& place : readers_) {
-    if (place->is_cut || place->position != *least || (only != kNobody && place->attempt != only)) continue;
+    if (place->is_cut || place->position != *least || (only != kNobody && !place->owns(only))) continue;
     place->is_cut = true;
     break;
   }

@@ -39,7 +39,7 @@ FillState Reader::state() const {
   const FillState state = fill_->state();
   if (state == FillState::waiting_head) return state;
   const int owner = fill_->private_to_.load(std::memory_order_acquire);
-  if (owner != Fill::kNobody && owner != place_->attempt) return FillState::refused;
+  if (owner != Fill::kNobody && !place_->owns(owner)) return FillState::refused;
   return state;
 }
 

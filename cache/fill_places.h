@@ -10,10 +10,16 @@
 namespace vignette::cache {
 
 struct Reader::Place {
-  explicit Place(int by_attempt) : attempt(by_attempt) {}
+  explicit Place(int by_attempt) {
+    if (by_attempt >= 0) owned_attempts = own(by_attempt);
+  }
+  static unsigned own(int by_attempt) { return 1U << by_attempt; }
+  // Whether that attempt asks for this reader's request: then its answer is for this reader, private or not.
+  bool owns(int by_attempt) const { return (owned_attempts & own(by_attempt)) != 0; }
+
   std::atomic<std::uint64_t> position{0};
   std::atomic<bool> is_cut{false};
-  int attempt;  // whose starter this is, or kJoined
+  unsigned owned_attempts = 0;  // a bit each; none: joined
 };
 
 struct Subscription::State {

@@ -340,6 +340,21 @@ TEST_CASE("a private answer to the second attempt belongs to who started that on
   CHECK(second.reader.state() == FillState::streaming);
 }
 
+TEST_CASE(
+    "who waited, began the second attempt and is answered by the first reads that answer, private or not") {
+  Scene scene;
+  Joined joined = scene.join();
+  scene.clock.advance(kSecondAttemptAfter);
+  FillWriter second = joined.fill->start_second(scene.clock.now(), joined.reader);
+  REQUIRE(second);
+  REQUIRE(joined.writer.set_head(sized_head(3), Reason::set_cookie) == HeadVerdict::passing);
+  CHECK(second.set_head(sized_head(3), Reason::set_cookie) == HeadVerdict::lost);
+  CHECK(joined.reader.state() == FillState::streaming);
+  CHECK_FALSE(joined.writer.abandoned());
+  REQUIRE(joined.writer.append(Slice::copy("one")));
+  CHECK(take_all(joined.reader) == "one");
+}
+
 TEST_CASE("a 304 ends the fill with the freshened object, unless the old one was purged meanwhile") {
   Scene scene;
   const ObjectRef old = object_for(kName, 100);
