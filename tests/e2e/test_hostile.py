@@ -1,220 +1,218 @@
-"""Hostile pictures through the running node: each gets its answer, no worker dies of one, and photos go on."""
+"""What clients, operators and machines do to a node that nobody planned for."""
 
-import io
-import random
+import asyncio
+import os
+import pwd
+import resource
+import signal
+import socket
 import struct
-import zlib
-from urllib.parse import quote
+import subprocess
+import time
 
 import pytest
-from PIL import Image
 
-from support import config, photos, places
-from support.client import Connection, curl, gather
+from support import config, places, tls
+from support.apps import free_port
+from support.client import Broken, Connection, curl
+from support.process import Child, cpu_ticks, wait_until
 
-PNG = b"\x89PNG\r\n\x1a\n"
-SMALL = photos.picture(320, 240)
-FINE, TOO_LARGE, UNSUPPORTED, BROKEN = 200, 413, 415, 422
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+SHORT_TIMEOUTS = '[timeouts]\nheader = "1s"\nbody_stall = "1s"\n'
 
 
-def png_header(width, height, depth=8, colour=2):
-    return PNG + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+def plain_node(apps, *parts, **options):
+    return config.node(config.app_origin(apps[:2]), *parts, config.site(config.route("/*", origin='"app"')), **options)
 
 
-def png_claiming(width, height):
-    return png_header(width, height) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+def exchange(address, data, seconds=10):
+    """What comes back for these bytes until the node closes."""
+    with socket.create_connection(address, timeout=seconds) as sock:
+        sock.sendall(data)
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    return answer
 
 
-def jpeg_claiming(width, height):
-    """A real JPEG whose frame header was given another size."""
-    data = bytearray(saved("JPEG"))
-    at = data.index(b"\xff\xc0")
-    data[at + 5 : at + 9] = struct.pack(">HH", height, width)
-    return bytes(data)
+def refused_start(tmp_path, text, environment=None):
+    """The output of a node that must not start."""
+    path = tmp_path / "refused.toml"
+    path.write_text(text)
+    command = [places.binary(), "serve", "-c", path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment)
+    assert done.returncode == 1, done
+    assert "ready" not in done.stdout
+    return done.stderr
 
 
-def saved(form, image=SMALL, **options):
-    out = io.BytesIO()
-    image.save(out, form, **options)
-    return out.getvalue()
+def test_slow_heads_and_bodies_are_answered_408_and_silence_is_closed(start_node, apps):
+    node = start_node(plain_node(apps, SHORT_TIMEOUTS))
+    started = time.monotonic()
+    assert exchange(node.http(), b"GET / HTTP/1.1\r\nHo").startswith(b"HTTP/1.1 408 ")
+    assert exchange(node.http(), b"POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n12").startswith(b"HTTP/1.1 408 ")
+    assert exchange(node.http(), b"") == b""
+    assert time.monotonic() - started < 9
+    with socket.create_connection(node.http(), timeout=10) as sock:
+        # A byte now and then does not keep a head alive.
+        with pytest.raises(OSError):
+            deadline = time.monotonic() + 8
+            for byte in b"GET / HTTP/1.1\r\nHost: t\r\nX-Slow: " + b"a" * 1000:
+                assert time.monotonic() < deadline, "a dripping head was never refused"
+                sock.sendall(bytes([byte]))
+                time.sleep(0.1)
 
 
-def with_text_bomb():
-    """A PNG with twenty compressed texts of 8 MiB each."""
-    data = saved("PNG")
-    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"A" * (8 << 20), 9))
-    return data[:33] + bomb * 20 + data[33:]
+def test_a_thousand_resets_leave_no_connection_behind(start_node, apps, eventually):
+    node = start_node(plain_node(apps))
+    request = b"GET /hello HTTP/1.1\r\nHost: t\r\n\r\n"
+    for number in range(1000):
+        with socket.create_connection(node.http()) as sock:
+            sock.sendall(request[: number % len(request)])
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    eventually(lambda: node.status()["connections"]["open"] == 0, 5, "all connections gone before their time-out")
+    assert curl(node.url("/hello")).status == 200
 
 
-def made():
-    """name: (bytes, the status it deserves)"""
-    noise = random.Random(7)
-    jpeg, png = saved("JPEG", quality=95), saved("PNG")
-    return {
-        "empty.jpg": (b"", BROKEN),
-        "text.jpg": (b"<html><body>not a picture</body></html>", UNSUPPORTED),
-        "random.jpg": (noise.randbytes(10_000), UNSUPPORTED),
-        "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', UNSUPPORTED),
-        "drawing.jpg": (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', UNSUPPORTED),
-        "paper.pdf": (b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n", UNSUPPORTED),
-        "script.jpg": (b"%!PS-Adobe-3.0\n(/etc/passwd) (r) file\n", UNSUPPORTED),
-        "mvg.jpg": (b"push graphic-context\nimage over 0,0 0,0 'https://127.0.0.1/x'\n", UNSUPPORTED),
-        "archive.jpg": (b"PK\x03\x04" + noise.randbytes(500), UNSUPPORTED),
-        "film.jpg": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + noise.randbytes(500), UNSUPPORTED),
-        "scan.tif": (saved("TIFF"), UNSUPPORTED),
-        "icon.ico": (saved("ICO"), UNSUPPORTED),
-        "cut.jpg": (jpeg[: len(jpeg) // 2], BROKEN),
-        "cut.png": (png[: len(png) // 2], BROKEN),
-        "only-magic.jpg": (b"\xff\xd8\xff", BROKEN),
-        "only-magic.png": (PNG, BROKEN),
-        "huge.jpg": (jpeg_claiming(64_250, 64_250), TOO_LARGE),
-        "huge.png": (png_claiming(65_536, 65_536), TOO_LARGE),
-        "large.png": (png_claiming(16_384, 16_384), TOO_LARGE),
-        "zero.png": (png_claiming(0, 10), BROKEN),
-        "text-bomb.png": (with_text_bomb(), FINE),
-        "fat-profile.jpg": (saved("JPEG", icc_profile=noise.randbytes(3_000_000)), FINE),
-        "bad-exif.jpg": (saved("JPEG", exif=b"Exif\0\0MM\0*" + noise.randbytes(300)), FINE),
-        "png-called.jpg": (png, FINE),
-    }
+def test_out_of_descriptors_the_node_waits_and_recovers(start_node, apps, eventually):
+    node = start_node(plain_node(apps, workers=1))
+    assert curl(node.url("/hello")).status == 200
+    used = len(os.listdir(f"/proc/{node.pid}/fd"))
+    resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (used + 20, used + 20))
+    crowd = [socket.create_connection(node.http(), timeout=10) for _ in range(60)]
+    eventually(lambda: len(os.listdir(f"/proc/{node.pid}/fd")) >= used + 20, 5, "no descriptor left")
+    before = cpu_ticks(node.pid)
+    time.sleep(1)
+    assert cpu_ticks(node.pid) - before < 50, "it spins while it waits"
+    for sock in crowd:
+        sock.close()
+    eventually(lambda: curl(node.url("/hello")).status == 200, 10, "an answer once descriptors are free")
+    assert node.metric("vignette_accept_exhausted_total") > 0
 
 
-# What the files of the test data are, see its EXPECTED.md; a folder's own answer holds for the others in it.
-FOLDERS = {"bombs": TOO_LARGE, "broken": BROKEN, "libheif-fuzz": (UNSUPPORTED, BROKEN), "other-formats": UNSUPPORTED,
-           "pillow-fuzz": UNSUPPORTED}
-EXCEPT = {
-    "1024-pages.gif": (FINE, TOO_LARGE),
-    "decompression_bomb.gif": (TOO_LARGE, BROKEN),
-    "decompression_bomb.ico": UNSUPPORTED,
-    "giant.svg": UNSUPPORTED,
-    "png_decompression_dos.png": (FINE, BROKEN),
-    "image_invalid.jpg": UNSUPPORTED,
-    "list.txt": UNSUPPORTED,
-    "truncated_app14.jpg": FINE,
-    "broken-exif-tag.jpg": FINE,
-    "invalid-exif.jpg": FINE,
-    "invalid_quantization.jpg": FINE,
-    "icc-after-SOF.jpg": FINE,
-    "invalid_multiframe.gif": (FINE, BROKEN),
-    "looks-like-svg.webp": FINE,
-    "bad_palette_index.webp": FINE,
-    "avif32.heif": FINE,
-    "colors-no-alpha.heic": FINE,
-    "colors-with-alpha.heic": FINE,
-    "clusterfuzz-testcase-minimized-file-fuzzer-5671864958976000.heic": (FINE, BROKEN),
-    "clusterfuzz-testcase-minimized-file-fuzzer-5752063708495872.heic": (FINE, BROKEN),
-}
+def test_an_address_where_somebody_listens_is_refused_even_when_it_could_be_shared(start_node, apps, tmp_path):
+    node = start_node(plain_node(apps))
+    host, port = node.http()
+    second = plain_node(apps).replace('address = "127.0.0.1:0"', f'address = "{host}:{port}"')
+    assert "Address already in use" in refused_start(tmp_path, second)
+    for _ in range(20):
+        assert curl(node.url("/hello")).status == 200
 
 
-def collected():
-    """name: (bytes, allowed statuses) of the test data."""
-    root = places.data("hostile")
-    if not root:
-        return {}
-    files = {path: path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file()}
-    assert len(files) >= 100
-    return {
-        str(name): (path.read_bytes(), EXCEPT.get(path.name, FOLDERS[name.parts[0]])) for path, name in files.items()
-    }
+def test_a_log_that_cannot_be_opened_stops_the_start_with_the_reason(apps, tmp_path):
+    assert "No such file" in refused_start(tmp_path, plain_node(apps, log='access = "/nonexistent/access.log"'))
+    assert "directory" in refused_start(tmp_path, plain_node(apps, log='access = "/tmp"'))
 
 
-@pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "originals"
-    path.mkdir()
-    return path
-
-
-def fill(folder, cases):
-    for name, (content, _) in cases.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    (folder / "good.jpg").write_bytes(photos.with_position(photos.picture(1200, 900)))
-
-
-@pytest.fixture
-def node(start_node, folder):
-    origin = f'[origin.local]\ndirectory = "{folder}"\n'
-    routes = [config.route("/i/*", images='"local"'), config.route("/o/*", origin='"local"')]
-    return start_node(config.node(config.UNSIGNED_IMAGES, origin, config.site(*routes)))
-
-
-def assert_unharmed(node, restarts):
-    """No worker crashed and none was made anew: what was refused was refused, not survived."""
-    assert node.metric("vignette_image_jobs_total", result="crashed") == 0
-    assert node.metric("vignette_image_jobs_total", result="deadline") == 0
-    assert node.metric("vignette_imaging_restarts_total") == restarts
-    assert node.child.running()
-
-
-def ask_all(node, cases, operations):
-    """Each over one of eight connections that live on, so that an answer that breaks one shows."""
-
-    async def client(names):
-        connection = Connection(*node.http())
-        answers = []
-        for name in names:
-            answers.append((name, await connection.get(f"/i/-/{operations}/{quote(name)}")))
-            good = await connection.get("/i/-/w=100,f=jpeg/good.jpg")
-            assert good.status == 200, (name, good.body)
-        connection.close()
-        return answers
-
-    names = list(cases)
-    return [answer for part in gather(*(client(names[n::8]) for n in range(8)), seconds=90) for answer in part]
-
-
-@pytest.mark.parametrize("cases", [made, collected], ids=["made", "collected"])
-@pytest.mark.parametrize("operations", ["w=100", "w=90,h=40,fit=cover,f=webp", "info"])
-def test_every_hostile_picture_gets_its_answer_and_the_next_photo_works(node, folder, cases, operations):
-    cases = cases()
-    fill(folder, cases)
-    restarts = node.metric("vignette_imaging_restarts_total")
-    wrong = []
-    for name, answer in ask_all(node, cases, operations):
-        allowed = cases[name][1]
-        # A description reads no pixels: damage behind the header may go unnoticed.
-        damaged = allowed == BROKEN or BROKEN in (allowed if isinstance(allowed, tuple) else ())
-        accepted = allowed if isinstance(allowed, tuple) else (allowed,)
-        if operations == "info" and damaged:
-            accepted += (FINE,)
-        if answer.status not in accepted:
-            wrong.append((name, answer.status, accepted, answer.body[:80]))
-        if answer.status == FINE and operations != "info":
-            assert photos.opened(answer.body).width <= 100, name
-        if answer.status != FINE:
-            assert answer.header("content-type").startswith("text/plain"), name
-            assert "image/" not in answer.header("content-type")
-    assert not wrong, wrong
-    assert_unharmed(node, restarts)
-
-
-def test_a_bomb_is_refused_from_its_header_without_a_worker(node, folder):
-    fill(folder, {name: case for name, case in made().items() if case[1] == TOO_LARGE})
-    for name in ("huge.jpg", "huge.png", "large.png"):
-        assert curl(node.url(f"/i/-/w=100/{name}")).status == TOO_LARGE
-    assert node.metric("vignette_image_jobs_total") == 0
-
-
-def test_what_is_bad_is_remembered_and_named_in_log_and_metric(node, folder, eventually):
-    fill(folder, made())
-    url = node.url("/i/-/w=100/cut.jpg")
-    first, second = curl(url), curl(url)
-    assert first.status == second.status == BROKEN
-    assert "; hit" in second.cache_status and "detail=image_broken" in second.cache_status
-    assert node.metric("vignette_refusals_total", reason="image_broken") == 2
+@pytest.mark.parametrize("name", ["nobody"])
+def test_root_is_given_up_after_binding(start_node, apps, tmp_path, eventually, name):
+    user = pwd.getpwnam(name)
+    if os.geteuid() != 0:
+        text = plain_node(apps, server='user = "root"')
+        assert "cannot become user" in refused_start(tmp_path, text)
+        return
+    node = start_node(plain_node(apps, server=f'user = "{name}"'))
+    for task in os.listdir(f"/proc/{node.pid}/task"):
+        lines = open(f"/proc/{node.pid}/task/{task}/status").read().splitlines()
+        fields = {line.split(":")[0]: line.split(":")[1].split() for line in lines}
+        assert fields["Uid"] == [str(user.pw_uid)] * 4 and fields["Gid"] == [str(user.pw_gid)] * 4
+        assert int(fields["CapEff"][0], 16) == 0
     log = node.directory / "access.log"
-    eventually(lambda: log.read_text().count('"reason":"image_broken"') == 2, 5, "the reason in the access log")
+    assert log.stat().st_uid == user.pw_uid, "or it could not be opened again"
+    assert curl(node.url("/hello?dropped")).status == 200
+    eventually(lambda: "dropped" in log.read_text(), 5, "the line")
+    assert "does not exist" in refused_start(tmp_path, plain_node(apps, server='user = "no-such-user"'))
 
 
-def test_a_stored_script_never_reaches_a_browser_as_one(node, folder):
-    fill(folder, made())
-    for name in ("text.jpg", "drawing.svg", "drawing.jpg", "paper.pdf"):
-        answer = curl(node.url(f"/i/-/original/{name}"))
-        assert answer.status == 200
-        assert answer.header("content-type") == "application/octet-stream", name
-        assert answer.header("x-content-type-options") == "nosniff"
-        assert "sandbox" in answer.header("content-security-policy")
+def test_a_second_sigterm_ends_at_once(start_node, apps):
+    node = start_node(plain_node(apps))
+    with socket.create_connection(node.http(), timeout=10) as sock:
+        sock.sendall(b"GET /slow?ms=8000 HTTP/1.1\r\nHost: t\r\n\r\n")
+        wait_until(lambda: any(server.counts().get("GET /slow") for server in apps[:2]), 5, "the request at its server")
+        node.child.signal(signal.SIGTERM)
+        node.log_contains("draining")
+        node.child.signal(signal.SIGTERM)
+        assert node.child.wait(5) == 0
+
+
+def test_a_listener_taken_away_and_given_back_resets_nobody(start_node, apps, eventually):
+    port = free_port()
+    with_it = plain_node(apps, f'[[listener]]\naddress = "127.0.0.2:{port}"\n')
+    node = start_node(with_it)
+    outcomes = {"answered": 0, "refused": 0}
+    failures = []
+
+    async def client(stop):
+        while not stop.is_set():
+            connection = Connection("127.0.0.2", port)
+            try:
+                await connection.open()
+            except ConnectionRefusedError:
+                outcomes["refused"] += 1
+                await asyncio.sleep(0.005)
+                continue
+            try:
+                answer = await asyncio.wait_for(connection.get("/hello"), 20)
+                outcomes["answered"] += answer.status == 200
+            except (Broken, OSError, asyncio.TimeoutError) as error:
+                failures.append(repr(error))
+            connection.close()
+
+    async def scene():
+        stop = asyncio.Event()
+        clients = [asyncio.create_task(client(stop)) for _ in range(8)]
+        for number in range(16):
+            node.reload(with_it if number % 2 else plain_node(apps))
+            await asyncio.sleep(0.2)
+        stop.set()
+        await asyncio.gather(*clients)
+
+    asyncio.run(scene())
+    print(outcomes, len(failures), "failed")
+    assert failures == []
+    assert outcomes["answered"] > 100 and outcomes["refused"] > 0
+
+
+class TlsServer:
+    """openssl s_server with one certificate; -www answers any GET with a page."""
+
+    def __init__(self, chain, key):
+        self.bind = f"127.0.0.1:{free_port()}"
+        command = ["openssl", "s_server", "-accept", self.bind, "-cert", chain, "-key", key, "-www"]
+        self.child = Child("s_server", command)
+        self.child.expect_line("ACCEPT")
+
+
+def sign(directory, name, days):
+    """A certificate for `name`, signed by ca.pem of the directory."""
+    chain, key, request = (directory / f"{name}-{days}.{suffix}" for suffix in ("pem", "key", "csr"))
+    ask = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}"]
+    subprocess.run([*ask, "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", request], check=True, capture_output=True)
+    give = ["openssl", "x509", "-req", "-in", request, "-CA", directory / "ca.pem", "-CAkey", directory / "ca.key"]
+    give += ["-CAcreateserial", "-days", str(days), "-copy_extensions", "copyall", "-out", chain]
+    subprocess.run(give, check=True, capture_output=True)
+    return chain, key
+
+
+def test_an_origin_must_show_a_valid_certificate_of_its_name_from_a_known_authority(start_node, tmp_path):
+    tls.make_certificate(tmp_path, "ca")
+    certificates = {
+        "good": sign(tmp_path, "app.internal", 30),
+        "wrong": sign(tmp_path, "other.internal", 30),
+        "expired": sign(tmp_path, "app.internal", -1),
+        "unknown": tls.make_certificate(tmp_path, "app.internal"),
+    }
+    servers = {name: TlsServer(*files) for name, files in certificates.items()}
+    try:
+        checked = f'{{ sni = "app.internal", ca = "{tmp_path}/ca.pem" }}'
+        origins = [config.app_origin([server], name, tls=checked) for name, server in servers.items()]
+        origins.append(config.app_origin([servers["good"]], "system", tls='{ sni = "app.internal" }'))
+        origins.append(config.app_origin([servers["expired"]], "trusting", tls="{ verify = false }"))
+        names = [*servers, "system", "trusting"]
+        node = start_node(config.node(*origins, config.site(*(config.route(f"/{name}", origin=f'"{name}"') for name in names))))
+        for name, status in zip(names, (200, 502, 502, 502, 502, 200)):
+            assert curl(node.url(f"/{name}")).status == status, name
+        for reason in ("hostname mismatch", "certificate has expired", "self-signed certificate", "unable to get local issuer"):
+            node.log_contains(reason)
+    finally:
+        for server in servers.values():
+            server.child.kill()
