@@ -81,7 +81,6 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       worker_count_(worker_count(*config_)),
       ticket_key_(net::random_ticket_key()),
       started_(clock_.now()),
-      started_wall_(clock_.wall()),
       metrics_(worker_count_),
       node_metrics_(metrics_),
       store_(store_options(*config_)),
@@ -106,7 +105,7 @@ int Server::run() {
   loop_.run();
   stop_all();
   log_.info("stopped");
-  return exit_status_;
+  return 0;
 }
 
 bool Server::start() {
@@ -166,10 +165,8 @@ bool Server::refuse_listener(const conf::Listener& options, const Error& error) 
 
 // Whether one of our own may stand in the way of asking if somebody else listens there.
 bool Server::shares_port_with_us(const net::Address& address) const {
-  if (address.is_unix() || address.port() == 0) return true;
-  return std::ranges::any_of(bound_, [&](const Bound& bound) {
-    return !bound.address.is_unix() && bound.address.port() == address.port();
-  });
+  // A listener that a reload took away may not have been closed yet.
+  return address.is_unix() || address.port() == 0 || own_ports_.contains(address.port());
 }
 
 // One socket a worker; they share the address by SO_REUSEPORT, a unix socket is one that all accept on.
@@ -192,6 +189,7 @@ bool Server::open_listener(const conf::Listener& options) {
     log_.error("listener {}: not an address", options.address.to_string());
     return false;
   }
+  own_ports_.insert(bound.address.port());
   bound_.push_back(std::move(bound));
   return true;
 }
@@ -211,6 +209,7 @@ bool Server::start_imaging(const conf::Config& config) {
   auto started = imaging_->start();
   if (!started) {
     log_.error("imaging: {}", started.error());
+    imaging_.reset();  // the next reload tries again
     return false;
   }
   node_.imaging = imaging_.get();

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -77,7 +78,6 @@ class Server {
   const unsigned worker_count_;
   const net::TicketKey ticket_key_;
   TimePoint started_;
-  WallTime started_wall_;
 
   Metrics metrics_;
   NodeMetrics node_metrics_;
@@ -99,11 +99,11 @@ class Server {
     std::vector<net::Listener> sockets;
   };
   std::vector<Bound> bound_;
+  std::set<std::uint16_t> own_ports_;  // ever bound
   std::vector<conf::Listener> listening_;
   std::vector<std::unique_ptr<NodeWorker>> workers_;
   std::vector<Metrics::Callback> metric_callbacks_;
   unsigned reloads_failed_ = 0;
-  int exit_status_ = 0;
 };
 
 }  // namespace vignette::proxy
