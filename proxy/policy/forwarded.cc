@@ -28,11 +28,12 @@ void set_once(http::FieldList& fields, FieldId id, std::string_view value, Arena
   if (!fields.has(id)) set_kept(fields, id, value, texts);
 }
 
+// All of X-Forwarded-*: apps take addresses, prefixes and users from names that we do not know of.
 void drop_claims(http::FieldList& fields) {
-  for (FieldId id : {FieldId::x_forwarded_for, FieldId::x_forwarded_proto, FieldId::x_forwarded_host,
-                     FieldId::x_forwarded_port, FieldId::x_real_ip, FieldId::forwarded}) {
-    fields.remove(id);
-  }
+  fields.remove_if([](const http::Field& field) {
+    return field.id == FieldId::x_real_ip || field.id == FieldId::forwarded ||
+           field.name.starts_with("x-forwarded-");
+  });
 }
 
 }  // namespace

@@ -46,6 +46,8 @@ TEST_CASE("An untrusted client's forwarding claims are overwritten") {
   scene.add("x-forwarded-proto", "gopher");
   scene.add("x-forwarded-host", "evil.example");
   scene.add("x-forwarded-port", "1");
+  scene.add("x-forwarded-prefix", "/evil");
+  scene.add("x-forwarded-user", "root");
   scene.add("x-real-ip", "6.6.6.6");
   scene.add("forwarded", "for=6.6.6.6");
   scene.add("cloudfront-viewer-country", "XX");
@@ -55,6 +57,8 @@ TEST_CASE("An untrusted client's forwarding claims are overwritten") {
   CHECK(scene.line("x-forwarded-host") == "www.example.com:8443");
   CHECK(scene.line("x-forwarded-port") == "8443");
   CHECK(scene.line("x-real-ip") == "198.51.100.1");
+  CHECK(scene.line("x-forwarded-prefix").empty());
+  CHECK(scene.line("x-forwarded-user").empty());
   CHECK(scene.line("forwarded").empty());
   CHECK(scene.line("cloudfront-viewer-country").empty());
 }
