@@ -108,7 +108,7 @@ void Exchange::finish() {
 }
 
 net::Task<void> Exchange::answer_gallery() {
-  auto page = co_await gallery_page(context_, *route_->origins.front(), *route_);
+  auto page = co_await gallery_page(context_, *snapshot_, *route_->origins.front(), *route_);
   if (!page) {
     refuse(answer_for(page.error()));
     co_return;

@@ -146,10 +146,11 @@ std::string page_of(const Listing& listing, std::string_view prefix) {
 
 }  // namespace
 
-net::Task<Result<std::string>> gallery_page(WorkerContext& context, Origin& origin, const Route& route) {
+net::Task<Result<std::string>> gallery_page(WorkerContext& context, const Snapshot& snapshot, Origin& origin,
+                                            const Route& route) {
   auto* directory = dynamic_cast<DirectoryOrigin*>(&origin);
   if (!directory) co_return fail(Code::not_found, Blame::origin, "gallery: not a directory");
-  const std::string prefix = escape_html(images_prefix(*context.snapshot->router, origin, route));
+  const std::string prefix = escape_html(images_prefix(*snapshot.router, origin, route));
   auto listing = co_await net::offload(
       context.node.file_pool, [path = directory->path()] { return list_photos(path); },
       context.loop.now() + kListTimeout);

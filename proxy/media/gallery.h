@@ -11,9 +11,12 @@
 
 namespace vignette::proxy {
 
+struct Snapshot;
 struct WorkerContext;
 
-// HTML. Reads the directory on the file pool. not_found: the origin is no directory or cannot be read.
-net::Task<Result<std::string>> gallery_page(WorkerContext& context, Origin& origin, const Route& route);
+// HTML. `origin` and `route` belong to `snapshot`. Reads the directory on the file pool. not_found: the
+// origin is no directory or cannot be read.
+net::Task<Result<std::string>> gallery_page(WorkerContext& context, const Snapshot& snapshot, Origin& origin,
+                                            const Route& route);
 
 }  // namespace vignette::proxy

@@ -63,7 +63,8 @@ struct Scene : FetchRig {
     } state{*this, out};
     run<State>(
         [](FetchRig& rig, State& asked) -> net::Task<void> {
-          auto made = co_await gallery_page(rig.context, *asked.scene.origin, *asked.scene.gallery);
+          auto made = co_await gallery_page(rig.context, *asked.scene.snapshot, *asked.scene.origin,
+                                            *asked.scene.gallery);
           asked.out = std::move(made);
         },
         state);
