@@ -114,6 +114,8 @@ net::Task<bool> H1Connection::read_head() {
     auto got = co_await stream_.read(
         std::span(work.input->data() + work.end, work.input->capacity() - work.end), deadline);
     if (!got && got.error().code == Code::timeout && work.parser.started()) {
+      // Its views follow the buffer, which may have moved since: they go to the log.
+      work.parser.parse(work.unparsed(), work.head);
       co_await refuse(408, "header_timeout");
       co_return false;
     }

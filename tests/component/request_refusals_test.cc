@@ -209,6 +209,12 @@ TEST_CASE("A head that does not end in time is answered 408") {
   CHECK(answer.status == 408);
   CHECK(client.at_end());
 
+  // One that fills the buffer has been moved to a larger one before the time is up.
+  RawClient full = scene.client();
+  std::string head = "GET / HTTP/1.1\r\nHost: test.local\r\nX-Pad: ";
+  full.send(head + std::string(8 * 1024 - head.size(), 'x'));
+  CHECK(full.read().status == 408);
+
   RawClient silent = scene.client();
   CHECK(silent.read_to_end().empty());
   CHECK(scene.origin.calls() == 0);
