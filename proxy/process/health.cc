@@ -125,7 +125,9 @@ net::Task<void> HealthChecker::probe_strand(std::shared_ptr<Shared> shared, std:
       Question question{probe->snapshot, probe->endpoint(), probe->options().path, host_of(server.address),
                         probe->options().timeout};
       auto answer = co_await ask(shared->pools, shared->worker, question);
-      if (!answer && answer.error().code == Code::cancelled) co_return;
+      // A reload may have ended this probe in the same turn: its answer says nothing any more.
+      net::Strand& self = co_await net::this_strand();
+      if (self.cancelled()) co_return;
       take(shared, *probe, answer);
     }
     // Never later than promised: `fall` intervals and a time-out after its death a server is out.
