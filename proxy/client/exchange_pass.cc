@@ -53,7 +53,10 @@ net::Task<void> Exchange::pass_through() {
   auto response = co_await fetch_with_failover(context_, route_->origins, request);
   if (!response) {
     const Error& error = response.error();
-    if (error.code == Code::cancelled && error.blame == Blame::client) co_return;
+    if (error.code == Code::cancelled) {  // this strand was: there is nobody to answer
+      reason_ = "client_gone";
+      co_return;
+    }
     refuse(error.blame == Blame::client ? answer_for_body(error) : answer_for(error));
     co_return;
   }

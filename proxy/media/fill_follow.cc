@@ -5,6 +5,12 @@
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
+namespace {
+
+// The waiting strand was cancelled, not the fill.
+std::unexpected<Error> client_left() { return fail(Code::cancelled, Blame::client, "fill: the client left"); }
+
+}  // namespace
 
 net::Task<Result<void>> wait_for_head(WorkerContext& context, cache::Reader& reader,
                                       const cache::FillRef& fill, FillHub::Follower& follower,
@@ -24,9 +30,7 @@ net::Task<Result<void>> wait_for_head(WorkerContext& context, cache::Reader& rea
     const bool may_second = context.loop.now() < second;
     auto woken = co_await follower.progress(may_second ? std::min(second, deadline) : deadline);
     if (woken) continue;
-    if (woken.error().code == Code::cancelled) {
-      co_return fail(Code::cancelled, Blame::client, "fill: the client left");
-    }
+    if (woken.error().code == Code::cancelled) co_return client_left();
     if (context.loop.now() >= deadline) co_return fail(Code::timeout, Blame::origin, "fill: no head in time");
     if (cache::FillWriter writer = fill->start_second(context.loop.now(), reader)) launch(std::move(writer));
   }
@@ -40,7 +44,9 @@ net::Task<Result<bool>> wait_for_bytes(WorkerContext& context, cache::Reader& re
     if (state == cache::FillState::complete) co_return reader.available() > 0;
     if (state != cache::FillState::streaming) co_return fail(Code::closed, Blame::origin, "fill: cut short");
     auto woken = co_await follower.progress(context.loop.now() + kProgressWait);
-    if (!woken) co_return std::unexpected(woken.error());
+    if (woken) continue;
+    if (woken.error().code == Code::cancelled) co_return client_left();
+    co_return std::unexpected(woken.error());
   }
 }
 
