@@ -30,7 +30,7 @@ bool Exchange::answer_now() {
   switch (route_->options->kind) {
     case conf::RouteKind::redirect: {
       const conf::Redirect& to = route_->options->redirect;
-      redirect(to.status, redirect_location(*route_->options, {viewer_scheme(), head_.host, head_.target,
+      redirect(to.status, redirect_location(*route_->options, {viewer_scheme(), head_.host, request_uri(),
                                                                path_, head_.query, head_.has_query}));
       return true;
     }
@@ -97,7 +97,7 @@ bool Exchange::redirect_listener() {
     return false;
   }
   redirect(simple ? 301 : 308,
-           https_location({"http", head_.host, head_.target, path_, head_.query, head_.has_query},
+           https_location({"http", head_.host, request_uri(), path_, head_.query, head_.has_query},
                           *client_.redirect_https_port));
   return false;
 }
@@ -160,11 +160,34 @@ void Exchange::object_path(std::string_view path) {
   if (!origin_path_.starts_with('/')) origin_path_ = keep("/" + std::string(origin_path_));
 }
 
+// Path and query as received, in origin-form also when the target came in absolute-form.
+std::string_view Exchange::request_uri() {
+  if (head_.target.starts_with('/')) return head_.target;
+  std::string uri(head_.path);
+  if (head_.has_query) uri.append("?").append(head_.query);
+  return keep(uri);
+}
+
 // What the client itself speaks, which a trusted hop in front knows better.
 std::string_view Exchange::viewer_scheme() const {
   std::string_view told = head_.fields.value(http::FieldId::x_forwarded_proto);
   bool believed = !told.empty() && in_networks(snapshot_->config->server.trusted, client_.peer);
   return believed ? told : client_.scheme();
+}
+
+// What apps make redirects and absolute links of, beside the host: an answer that has them is for those alone
+// who asked in the same way. Keys leave out ports 80 and 443, which the other scheme must not; and the host
+// that a trusted hop tells is not always one that it checked.
+std::string_view Exchange::viewer_origin() {
+  std::string_view scheme = viewer_scheme();
+  std::string_view told = head_.fields.value(http::FieldId::x_forwarded_host);
+  if (told == head_.authority || !in_networks(snapshot_->config->server.trusted, client_.peer)) told = {};
+  bool odd_port = (head_.port == 80 && scheme != "http") || (head_.port == 443 && scheme != "https");
+  if (told.empty() && !odd_port) return scheme;
+  std::string text(scheme);
+  if (odd_port) text.append(":").append(std::to_string(head_.port));
+  if (!told.empty()) text.append(" ").append(told);
+  return keep(text);
 }
 
 bool Exchange::may_use_cache() const {
@@ -193,11 +216,16 @@ bool Exchange::decide_origin() {
   }
   Origin& origin = *route_->origins.front();
   if (origin.kind() == Origin::Kind::servers) {
+    // Before the lookup: the app may vary its answers by it, and no client says it itself.
+    if (route_->options->geo.headers) {
+      head_.fields.set(http::FieldId::cloudfront_viewer_country, geo::view(country_));
+    } else {
+      head_.fields.remove(http::FieldId::cloudfront_viewer_country);
+    }
     key_ = cache::build_key({.host = head_.authority,
                              .path = path_,
                              .query = head_.has_query ? std::optional(head_.query) : std::nullopt,
-                             // Apps answer http with redirects and absolute links that https must not get.
-                             .variant = viewer_scheme()},
+                             .variant = viewer_origin()},
                             scratch_.key);
   } else {
     key_ = original_key(origin, origin_path_, scratch_.key);

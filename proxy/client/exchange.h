@@ -83,13 +83,16 @@ class Exchange {
   bool read_image_request();
   bool try_hit();
   void object_path(std::string_view path);
+  std::string_view request_uri();
   std::string_view viewer_scheme() const;
+  std::string_view viewer_origin();
   bool may_use_cache() const;
   bool may_fill_cache() const;
   void plan_pass();
 
   // Answering from the cache (exchange_cached.cc)
   net::Task<void> answer_cached();
+  cache::Joined start_alone();
   net::Task<bool> follow_fill(cache::Joined joined);
   net::Task<void> deliver(cache::Reader& reader, FillHub::Follower& follower);
   void send_object(const cache::ObjectRef& object);

@@ -145,6 +145,34 @@ TEST_CASE("Variants of one URL are kept apart by what Vary names") {
   CHECK(scene.origin.calls() == 3);
 }
 
+TEST_CASE("What apps make links of tells objects apart: the port, and the host that a trusted hop tells") {
+  Scene scene(
+      [](const OriginCall& call, const ScriptedOrigin::Send& send) {
+        return send(ScriptedOrigin::answer(200, "Cache-Control: max-age=60\r\n",
+                                           call.field("host") + " " + call.field("x-forwarded-host")));
+      },
+      "", "[server]\ntrusted = [\"127.0.0.1/32\"]\n");
+  RawClient client = scene.client();
+  auto body = [&](std::string_view host, std::string_view lines) {
+    client.send("GET /a HTTP/1.1\r\nHost: " + std::string(host) + "\r\n" + std::string(lines) + "\r\n");
+    return client.read().body;
+  };
+  CHECK(body("test.local", "") == "test.local test.local");
+  CHECK(body("test.local:443", "") == "test.local:443 test.local:443");
+  CHECK(body("test.local", "X-Forwarded-Host: evil.example\r\n") == "test.local evil.example");
+  CHECK(body("test.local", "X-Forwarded-Host: test.local\r\n") == "test.local test.local");
+  CHECK(scene.origin.calls() == 3);
+}
+
+TEST_CASE("A client cannot choose another country's variant") {
+  Scene scene(always("Cache-Control: max-age=60\r\nVary: CloudFront-Viewer-Country\r\n", "0123456789"));
+  RawClient client = scene.client();
+  CHECK(has(client.fetch("/a", "CloudFront-Viewer-Country: DE\r\n"), "stored"));
+  CHECK(has(client.fetch("/a", "CloudFront-Viewer-Country: FR\r\n"), "hit"));
+  CHECK(has(client.fetch("/a"), "hit"));
+  CHECK(scene.origin.calls() == 1);
+}
+
 TEST_CASE("Conditions are answered from what is stored") {
   Scene scene(always(kDay, kDigits));
   RawClient client = scene.client();

@@ -110,6 +110,8 @@ TEST_CASE("A listener that only redirects answers nothing else") {
   RawResponse answer = first.fetch("/a?b=c");
   CHECK(answer.status == 301);
   CHECK(answer.field("location") == "https://test.local:8443/a?b=c");
+  first.send("GET http://test.local/a?b=c HTTP/1.1\r\nHost: test.local\r\n\r\n");
+  CHECK(first.read().field("location") == "https://test.local:8443/a?b=c");
   RawClient second(node.port(1));
   second.send("POST /a HTTP/1.1\r\nHost: test.local:8080\r\nContent-Length: 0\r\n\r\n");
   answer = second.read();
