@@ -1,8 +1,13 @@
 #include "geo/database.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <maxminddb.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +15,8 @@
 #include <optional>
 #include <span>
 #include <string_view>
+
+#include "base/fd.h"
 
 namespace vignette::geo {
 namespace {
@@ -23,11 +30,27 @@ struct Answer {
   Country country = kUnknown;
 };
 
-std::string reason(const std::string& path, int status) {
-  if (status == MMDB_IO_ERROR || status == MMDB_FILE_OPEN_ERROR) {
-    return fmt::format("cannot open the country database {}: {}", path, std::strerror(errno));
+constexpr std::size_t kCopyBytes = std::size_t{1} << 20;
+
+std::unexpected<std::string> cannot_open(const std::string& path, int number) {
+  return std::unexpected(fmt::format("cannot open the country database {}: {}", path, std::strerror(number)));
+}
+
+// The file's bytes in memory of ours. What is mapped must not be the file itself: who writes a new database
+// over the old one in place, as cp does, would take the mapped pages away and the process with them.
+std::expected<UniqueFd, std::string> copy_of(const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!file) return cannot_open(path, errno);
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0) return cannot_open(path, errno);
+  if (!S_ISREG(status.st_mode)) return cannot_open(path, S_ISDIR(status.st_mode) ? EISDIR : EINVAL);
+  UniqueFd copy(::memfd_create("country database", MFD_CLOEXEC));
+  if (!copy) return cannot_open(path, errno);
+  for (;;) {
+    const ssize_t done = ::sendfile(copy.get(), file.get(), nullptr, kCopyBytes);
+    if (done == 0) return copy;
+    if (done < 0 && errno != EINTR) return cannot_open(path, errno);
   }
-  return fmt::format("{} is not a usable MaxMind database: {}", path, MMDB_strerror(status));
 }
 
 bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
@@ -89,14 +112,6 @@ Answer look_up_any(const MMDB_s& database, const Address& address) {
   return answer;
 }
 
-// Brings every page in and proves that the file can be read to its end.
-void touch(const MMDB_s& database) {
-  constexpr std::size_t kPage = 4096;
-  const auto size = static_cast<std::size_t>(database.file_size);
-  const volatile std::uint8_t* content = database.file_content;
-  for (std::size_t i = 0; i < size; i += kPage) static_cast<void>(content[i]);
-}
-
 }  // namespace
 
 Database::Database(std::unique_ptr<MMDB_s> handle)
@@ -107,10 +122,16 @@ Database::Database(std::unique_ptr<MMDB_s> handle)
 Database::~Database() { MMDB_close(handle_.get()); }
 
 std::expected<std::shared_ptr<const Database>, std::string> Database::open(const std::string& path) {
+  auto copy = copy_of(path);
+  if (!copy) return std::unexpected(std::move(copy.error()));
   auto handle = std::make_unique<MMDB_s>();
-  const int status = MMDB_open(path.c_str(), MMDB_MODE_MMAP, handle.get());
-  if (status != MMDB_SUCCESS) return std::unexpected(reason(path, status));
-  touch(*handle);
+  const std::string name = fmt::format("/proc/self/fd/{}", copy->get());  // the library opens by name only
+  const int status = MMDB_open(name.c_str(), MMDB_MODE_MMAP, handle.get());
+  if (status == MMDB_IO_ERROR || status == MMDB_FILE_OPEN_ERROR) return cannot_open(path, errno);
+  if (status != MMDB_SUCCESS) {
+    return std::unexpected(
+        fmt::format("{} is not a usable MaxMind database: {}", path, MMDB_strerror(status)));
+  }
   return std::shared_ptr<const Database>(new Database(std::move(handle)));
 }
 

@@ -1,6 +1,6 @@
-// A MaxMind database, mapped into memory. Understands MaxMind's own schema (`country.iso_code`) and the
-// flat one (`country_code` at the top of the record). A record without either, or a file that turns
-// out to be corrupt behind its head, is "unknown", never a failure of the request.
+// A MaxMind database: a copy of the file, mapped into memory. Understands MaxMind's own schema
+// (`country.iso_code`) and the flat one (`country_code` at the top of the record). A record without either,
+// or a file that turns out to be corrupt behind its head, is "unknown", never a failure of the request.
 #pragma once
 
 #include <array>
@@ -19,11 +19,11 @@ namespace vignette::geo {
 // 16 bytes, network order; IPv4 is mapped (::ffff:a.b.c.d).
 using Address = std::array<std::uint8_t, 16>;
 
-// Thread-safe. Lookups take no lock and make no system call; a page of the file that is not resident
-// costs a page fault.
+// Thread-safe. Lookups take no lock and make no system call. What happens to the file after open() does not
+// matter: replaced, written over or gone.
 class Database {
  public:
-  // Reads and touches the whole file, so it may block: on load and reload, never on a loop.
+  // Reads the whole file, so it may block: on load and reload, never on a loop.
   // The error is a sentence for the operator, with the path.
   static std::expected<std::shared_ptr<const Database>, std::string> open(const std::string& path);
 

@@ -1,11 +1,13 @@
 """Country rules, by the client address that trusted hops report."""
 
 import json
+import shutil
 
 import pytest
 
 from support import config, mmdb, places
 from support.client import curl
+from support.process import wait_until
 
 # Ranges and countries as in MaxMind's own test database.
 COUNTRIES = {"2.125.160.216/29": "GB", "89.160.20.112/28": "SE", "216.160.83.56/29": "US", "2001:218::/32": "JP"}
@@ -72,3 +74,25 @@ def test_without_trusted_hops_nobody_chooses_his_country(start_node, apps, datab
         curl(node.url("/told/headers"), "-H", f"X-Forwarded-For: {SWEDISH}", "-H", "CloudFront-Viewer-Country: SE").body
     )["headers"]
     assert told.get("Cloudfront-Viewer-Country") != "SE"
+
+
+def test_a_database_written_over_in_place_neither_kills_nor_changes_the_node_until_it_is_told(
+    start_node, apps, database, tmp_path
+):
+    live = tmp_path / "live.mmdb"
+    shutil.copyfile(database, live)
+    node = start_node(setup_for(apps, live, '"127.0.0.0/8"'))
+    assert ask(node, "/allowed/hello", BRITISH).status == 200
+    reloads_failed = node.metric("vignette_reloads_failed_total")
+    for content in (b"", b"not a database", database.read_bytes()[:1000]):
+        live.write_bytes(content)  # the same file, cut and filled anew, as cp does it
+        assert ask(node, "/allowed/hello", BRITISH).status == 200
+        assert ask(node, "/allowed/hello", SWEDISH).status == 403
+    node.reload()
+    node.log_contains("live.mmdb")
+    assert node.metric("vignette_reloads_failed_total") == reloads_failed + 1
+    assert ask(node, "/allowed/hello", BRITISH).status == 200
+    mmdb.write_country_database(live, {"89.160.20.112/28": "GB"})
+    node.reload()
+    wait_until(lambda: ask(node, "/allowed/hello", SWEDISH).status == 200, 10, "the new database")
+    assert ask(node, "/allowed/hello", BRITISH).status == 403

@@ -111,6 +111,25 @@ TEST_CASE("a file that is missing, empty, cut or something else is refused with 
   }
 }
 
+TEST_CASE("a database whose file is cut, written over or removed in place keeps answering") {
+  MmdbWriter writer;
+  writer.add(ip("2001:1::"), 32, {{"country_code", "JP"}});
+  const TempFile file(writer.bytes());
+  const auto database = Database::open(file.path());
+  REQUIRE(database);
+  CHECK(country_of(**database, "2001:1::1") == "JP");
+  std::filesystem::resize_file(file.path(), 0);
+  CHECK(country_of(**database, "2001:1::1") == "JP");
+  std::ofstream(file.path(), std::ios::binary) << std::string(100'000, 'x');
+  CHECK(country_of(**database, "2001:1::1") == "JP");
+  std::filesystem::remove(file.path());
+  CHECK(country_of(**database, "2001:1::1") == "JP");
+}
+
+TEST_CASE("what is no regular file is refused at once") {
+  for (const char* path : {"/dev/zero", "/dev/tty", "/tmp"}) CHECK_FALSE(Database::open(path));
+}
+
 TEST_CASE("every network of MaxMind's own test source has the country it says") {
   const std::string data = shared_data();
   if (data.empty()) return;
