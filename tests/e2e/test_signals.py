@@ -3,11 +3,12 @@
 import asyncio
 import json
 import signal
+import ssl
 import time
 
 import pytest
 
-from support import config
+from support import config, tls
 from support.client import Broken, Connection, Load, curl
 
 
@@ -48,6 +49,43 @@ def test_a_reload_every_200_ms_under_load_fails_no_request(node, apps, eventuall
     assert load.requests > 200
     assert len(markers) > 5, "reloads were applied while requests ran"
     eventually(lambda: marker(node) == "m24", 5, "the last configuration in force")
+
+
+def test_reloads_under_tls_load_fail_no_handshake_and_a_wrong_key_changes_nothing(start_node, apps, tmp_path, eventually):
+    chain, key = tls.make_certificate(tmp_path, "one.test")
+    listener = '[[listener]]\naddress = "127.0.0.2:0"\ntls = true\n'
+    certificate = f'[[certificate]]\nchain = "{chain}"\nkey = "{key}"\n'
+    routes = config.site(config.route("/*", origin='"app"'))
+    node = start_node(config.node(listener, certificate, config.app_origin(apps[:2]), routes))
+    context = ssl.create_default_context(cafile=chain)
+    answers = []
+
+    async def client(stop):
+        while not stop.is_set():
+            streams = asyncio.open_connection(*node.https(), ssl=context, server_hostname="one.test")
+            reader, writer = await asyncio.wait_for(streams, 20)
+            writer.write(b"GET /hello HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+            answers.append(await asyncio.wait_for(reader.read(-1), 20))
+            writer.close()
+
+    async def scene():
+        stop = asyncio.Event()
+        clients = [asyncio.create_task(client(stop)) for _ in range(6)]
+        for _ in range(15):
+            node.reload()
+            await asyncio.sleep(0.2)
+        key.write_text("not a key")
+        node.reload()
+        await asyncio.sleep(0.5)
+        stop.set()
+        await asyncio.gather(*clients)
+
+    asyncio.run(scene())
+    print(f"{len(answers)} answers over new TLS connections")
+    assert len(answers) > 50
+    assert all(answer.startswith(b"HTTP/1.1 200 ") and b"hello from" in answer for answer in answers)
+    node.log_contains("cannot use key")
+    assert node.status()["generation"] > 10
 
 
 def test_the_number_of_workers_and_listeners_survives_reloads(node, apps, eventually):
@@ -146,4 +184,6 @@ def test_a_full_log_disk_never_stops_a_request(start_node, apps, eventually):
     node = start_node(setup_for(apps[:2], log='access = "/dev/full"'))
     for _ in range(50):
         assert curl(node.url("/hello")).status == 200
+    eventually(lambda: node.metric("vignette_access_log_dropped_total") == 50, 5, "every lost line counted")
+    node.log_contains("lines dropped")
     assert node.child.running()
