@@ -2,22 +2,24 @@
 
 import socket
 
+import pytest
+
 from support import config
 
-REQUEST = b"GET /fresh?age=600 HTTP/1.1\r\nHost: test\r\n\r\n"
 HITS = 10_000
 
 
 class Keeper:
     """One keep-alive connection that reads each answer whole."""
 
-    def __init__(self, address):
+    def __init__(self, address, path):
+        self.request = f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode()
         self.socket = socket.create_connection(address, timeout=30)
         self.buffer = b""
 
     def ask(self, count):
         for _ in range(count):
-            self.socket.sendall(REQUEST)
+            self.socket.sendall(self.request)
             self._answer()
 
     def _answer(self):
@@ -38,12 +40,8 @@ class Keeper:
         self.buffer += piece
 
 
-def test_ten_thousand_hits_allocate_nothing(start_node, apps):
-    setup = config.node(
-        config.app_origin(apps[:1]), config.site(config.route("/*", origin='"app"')), workers=1, log='access = "off"'
-    )
-    node = start_node(setup)
-    keeper = Keeper(node.http())
+def assert_hits_allocate_nothing(node, path):
+    keeper = Keeper(node.http(), path)
     keeper.ask(1_000)
     assert b"; hit" in keeper.last_head
     before = node.metric("vignette_worker_allocated_bytes_total", worker="0")
@@ -51,3 +49,19 @@ def test_ten_thousand_hits_allocate_nothing(start_node, apps):
     after = node.metric("vignette_worker_allocated_bytes_total", worker="0")
     assert before > 0
     assert after == before
+
+
+@pytest.mark.parametrize("log", ["off", "access.log"])
+def test_ten_thousand_hits_allocate_nothing(start_node, apps, log, eventually):
+    site = config.site(config.route("/*", origin='"app"'))
+    node = start_node(config.node(config.app_origin(apps[:1]), site, workers=1, log=f'access = "{log}"'))
+    assert_hits_allocate_nothing(node, "/fresh?age=600")
+    if log != "off":
+        eventually(lambda: '"cache":"hit"' in (node.directory / log).read_text(), 10, "hits in the access log")
+
+
+def test_ten_thousand_hits_of_a_file_allocate_nothing(start_node, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"x" * 1024)
+    origin = f'[origin.local]\ndirectory = "{tmp_path}"\n'
+    node = start_node(config.node(origin, config.site(config.route("/o/*", origin='"local"')), workers=1))
+    assert_hits_allocate_nothing(node, "/o/a.txt")
