@@ -2,7 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace vignette::proxy {
+namespace {
+
+// A path that begins with two slashes names another host (RFC 3986 §4.2): a request that brought them, as
+// "/old//evil.example/" does, would choose where its visitor goes.
+void keep_on_this_host(std::string& location) {
+  if (!location.starts_with("//")) return;
+  location.erase(0, std::min(location.find_first_not_of('/'), location.size()) - 1);
+}
+
+}  // namespace
 
 std::string redirect_location(const conf::Route& route, const RedirectFacts& facts) {
   std::string location;
@@ -27,6 +39,7 @@ std::string redirect_location(const conf::Route& route, const RedirectFacts& fac
         break;
     }
   }
+  if (!route.redirect.parts.front().text.starts_with("//")) keep_on_this_host(location);
   return location;
 }
 

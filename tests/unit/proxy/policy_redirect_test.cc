@@ -49,6 +49,17 @@ TEST_CASE("The rest of exactly the prefix is empty") {
   CHECK(location("/new/$rest", facts) == "/new/");
 }
 
+TEST_CASE("A request cannot make a redirect to a path one to another host") {
+  RedirectFacts facts = kFacts;
+  facts.path = "/old//evil.example/a//b";
+  CHECK(location("/$rest", facts) == "/evil.example/a//b?q=1&r=%20");
+  CHECK(location("//cdn.example/$rest", facts) == "//cdn.example//evil.example/a//b?q=1&r=%20");
+  CHECK(location("/x/$rest", facts) == "/x//evil.example/a//b?q=1&r=%20");
+  facts.path = "/old////";
+  facts.has_query = false;
+  CHECK(location("/$rest", facts) == "/");
+}
+
 TEST_CASE("Port 443 is left out of an https location") {
   CHECK(https_location(kFacts, 443) == "https://example.com/old/%61b?q=1&r=%20");
   CHECK(https_location(kFacts, 8443) == "https://example.com:8443/old/%61b?q=1&r=%20");
