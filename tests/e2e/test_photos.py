@@ -144,6 +144,29 @@ def test_without_a_stored_photo_a_throttling_s3_is_503_with_retry_after(node, s3
     assert curl(node.url("/o/never2.jpg")).status == 502
 
 
+def test_an_s3_that_hangs_is_504_and_a_stored_photo_is_served_stale(node, s3, photo_files):
+    s3.put("hang.jpg", photo_files[0], cache_control="max-age=1")
+    fresh = curl(node.url("/o/hang.jpg"))
+    assert fresh.status == 200
+    s3.set(mode="hang")
+
+    async def ask(path):
+        """Until it is more than a hit of what is still fresh."""
+        connection = Connection(*node.http())
+        answer = await connection.get(path)
+        while is_hit(answer) and "ttl=-" not in answer.cache_status:
+            await asyncio.sleep(0.05)
+            answer = await connection.get(path)
+        connection.close()
+        return answer
+
+    paths = ["/o/hang.jpg", "/o/never-seen.jpg", "/i/-/w=100/never-seen.jpg"]
+    stale, original, picture = gather(*(ask(path) for path in paths), seconds=50)
+    assert (stale.status, stale.body) == (200, fresh.body)
+    assert "fwd=stale" in stale.cache_status or "ttl=-" in stale.cache_status
+    assert (original.status, picture.status) == (504, 504)
+
+
 def test_a_missing_photo_is_404_in_both_routes(node):
     assert curl(node.url("/o/nothing.jpg")).status == 404
     assert curl(node.url("/i/-/w=100/nothing.jpg")).status == 404
