@@ -1,6 +1,8 @@
 // Answers of origins that must not get through: the client gets 502, and that connection is never used again.
 #include <catch2/catch.hpp>
 
+#include <atomic>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -12,19 +14,37 @@ using namespace std::string_literals;
 namespace {
 
 // A node whose origin answers the target "/bad" with raw bytes and everything else rightly.
-struct BadOrigin {
+class BadOrigin {
+ public:
   explicit BadOrigin(std::string route = "") : scene(script(), route) {}
 
+  // What "/bad" is answered with from now on.
+  void says(std::string bytes) {
+    std::lock_guard lock(mutex_);
+    bytes_ = std::move(bytes);
+  }
+  // Which connection was answered so last.
+  int last_bad() const { return last_bad_; }
+
+ private:
   ScriptedOrigin::Script script() {
     return [this](const OriginCall& call, const ScriptedOrigin::Send& send) {
       if (call.target != "/bad") return send(ScriptedOrigin::answer(200, "", "ok"));
-      last_bad = call.connection;
+      last_bad_ = call.connection;
+      std::string bytes;
+      {
+        std::lock_guard lock(mutex_);
+        bytes = bytes_;
+      }
       return send(bytes);
     };
   }
 
-  std::string bytes;
-  std::atomic<int> last_bad{0};
+  std::mutex mutex_;
+  std::string bytes_;
+  std::atomic<int> last_bad_{0};
+
+ public:
   Scene scene;
 };
 
@@ -60,7 +80,7 @@ TEST_CASE("An answer that cannot be trusted is a 502, and its connection is not 
   BadOrigin bad;
   for (const auto& [row, bytes] : table) {
     INFO("row " << row << ": " << printable(bytes));
-    bad.bytes = bytes;
+    bad.says(bytes);
     RawClient client = bad.scene.client();
     RawResponse answer = client.fetch("/bad");
     CHECK(answer.status == 502);
@@ -68,22 +88,22 @@ TEST_CASE("An answer that cannot be trusted is a 502, and its connection is not 
     CHECK(answer.head.find("nonsense") == std::string::npos);
     // The client's connection is as good as before.
     CHECK(client.fetch("/good").body == "ok");
-    CHECK(bad.scene.origin.log().back().connection != bad.last_bad);
+    CHECK(bad.scene.origin.log().back().connection != bad.last_bad());
   }
 }
 
 TEST_CASE(
     "An origin's answer with length and chunks is read as chunks, and its connection is not reused (row 1)") {
   BadOrigin bad;
-  bad.bytes =
-      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+  bad.says(
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
   RawClient client = bad.scene.client();
   RawResponse answer = client.fetch("/bad");
   CHECK(answer.status == 200);
   CHECK(answer.body == "hello");
   CHECK(answer.field("content-length") != "2");
   CHECK(client.fetch("/good").body == "ok");
-  CHECK(bad.scene.origin.log().back().connection != bad.last_bad);
+  CHECK(bad.scene.origin.log().back().connection != bad.last_bad());
 }
 
 TEST_CASE("An origin's broken chunks end the answer without a clean end") {
@@ -91,14 +111,14 @@ TEST_CASE("An origin's broken chunks end the answer without a clean end") {
     for (const std::string& tail : {"5\r\nhelloX"s, "0x5\r\nhello\r\n"s, "5\nhello"s, "g\r\n"s}) {
       INFO(route << " " << printable(tail));
       BadOrigin bad(route);
-      bad.bytes =
+      bad.says(
           "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n" +
-          tail;
+          tail);
       RawClient client = bad.scene.client();
       RawResponse answer = client.fetch("/bad");
       CHECK_FALSE((answer.status == 200 && answer.complete));
       CHECK(bad.scene.client().fetch("/good").body == "ok");
-      CHECK(bad.scene.origin.log().back().connection != bad.last_bad);
+      CHECK(bad.scene.origin.log().back().connection != bad.last_bad());
     }
   }
 }
@@ -123,14 +143,15 @@ TEST_CASE("An origin that closes before its length is served without a clean end
 TEST_CASE("Interim answers are not passed on, and more than eight are a 502 (row 31)") {
   BadOrigin bad;
   std::string interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
-  for (int i = 0; i < 8; ++i) bad.bytes += interim;
-  bad.bytes += ScriptedOrigin::answer(200, "", "ok");
+  std::string eight;
+  for (int i = 0; i < 8; ++i) eight += interim;
+  bad.says(eight + ScriptedOrigin::answer(200, "", "ok"));
   RawClient client = bad.scene.client();
   RawResponse answer = client.fetch("/bad");
   CHECK(answer.status == 200);
   CHECK(answer.body == "ok");
   CHECK(client.interim() == 0);
-  bad.bytes = interim + bad.bytes;
+  bad.says(interim + eight + ScriptedOrigin::answer(200, "", "ok"));
   CHECK(client.fetch("/bad").status == 502);
 }
 
@@ -140,7 +161,7 @@ TEST_CASE("A body on 204, 304 or an answer to HEAD is not read as the next answe
       if (method == "GET"s && status == "200 OK"s) continue;
       INFO(method << " " << status);
       BadOrigin bad("cache = \"off\"");
-      bad.bytes = "HTTP/1.1 "s + status + "\r\nContent-Length: 23\r\n\r\nHTTP/1.1 666 Injected\r\n\r\n";
+      bad.says("HTTP/1.1 "s + status + "\r\nContent-Length: 23\r\n\r\nHTTP/1.1 666 Injected\r\n\r\n");
       RawClient client = bad.scene.client();
       client.send(std::string(method) + " /bad HTTP/1.1\r\nHost: test.local\r\n\r\n");
       RawResponse answer = client.read(true);
@@ -148,19 +169,19 @@ TEST_CASE("A body on 204, 304 or an answer to HEAD is not read as the next answe
       RawResponse next = client.fetch("/good");
       CHECK(next.status == 200);
       CHECK(next.body == "ok");
-      CHECK(bad.scene.origin.log().back().connection != bad.last_bad);
+      CHECK(bad.scene.origin.log().back().connection != bad.last_bad());
     }
   }
 }
 
 TEST_CASE("Bytes on an idle connection of an origin make it useless (row 31)") {
   BadOrigin bad;
-  bad.bytes = ScriptedOrigin::answer(200, "", "ok") + "HTTP/1.1 666 Injected\r\nContent-Length: 0\r\n\r\n";
+  bad.says(ScriptedOrigin::answer(200, "", "ok") + "HTTP/1.1 666 Injected\r\nContent-Length: 0\r\n\r\n");
   RawClient client = bad.scene.client();
   CHECK(client.fetch("/bad").body == "ok");
   RawResponse next = client.fetch("/good");
   CHECK(next.status == 200);
-  CHECK(bad.scene.origin.log().back().connection != bad.last_bad);
+  CHECK(bad.scene.origin.log().back().connection != bad.last_bad());
 }
 
 TEST_CASE("Bodies that end with the connection reach the client whole") {
