@@ -144,32 +144,38 @@ TEST_CASE("Data and the end in one edge are both seen") {
 
 TEST_CASE("A reset that came with the last bytes is met by the next read, not by its deadline") {
   Worker worker;
-  auto [left, right] = stream_pair(worker);
-  Error error;
+  auto listener = Listener::open(loopback());
+  REQUIRE(listener);
+  std::optional<Error> error;
+  listener->serve(worker, [&](Stream stream) {
+    worker.spawn(
+        [](Stream client, std::optional<Error>& out) -> Task<> {
+          Worker& loop = co_await this_worker();
+          auto ready = co_await client.wait_readable(kNoDeadline);
+          VCHECK(ready);
+          char bytes[64];
+          auto words = co_await client.read(bytes, kNoDeadline);
+          VCHECK(words && *words == 10);
+          auto end = co_await client.read(bytes, loop.now() + 2s);
+          out = end ? Error{} : end.error();
+          loop.stop();
+        },
+        std::move(stream), std::ref(error));
+  });
   worker.spawn(
-      [](Stream stream, Error& out) -> Task<> {
-        auto ready = co_await stream.wait_readable(kNoDeadline);
-        VCHECK(ready);
-        char bytes[64];
-        auto words = co_await stream.read(bytes, kNoDeadline);
-        VCHECK(words && *words == 10);
-        Worker& loop = co_await this_worker();
-        auto end = co_await stream.read(bytes, loop.now() + 10s);
-        VCHECK(!end);
-        out = end.error();
-      },
-      std::move(left), std::ref(error));
-  worker.spawn(
-      [](Stream stream) -> Task<> {
-        auto turn = co_await yield();
-        (void)turn;
-        auto sent = co_await write_text(stream, "last words");
+      [](Address to) -> Task<> {
+        auto stream = co_await connect(to, kNoDeadline);
+        VCHECK(stream);
+        auto settle = co_await sleep_for(20ms);
+        VCHECK(settle);
+        auto sent = co_await write_text(*stream, "last words");
         VCHECK(sent);
-        stream.reset();
+        stream->reset();
       },
-      std::move(right));
+      listener->address());
   REQUIRE(run_to_end(worker));
-  CHECK(error.code == Code::reset);
+  REQUIRE(error);
+  CHECK(error->code == Code::reset);
 }
 
 TEST_CASE("A large write over many parts arrives whole and consumes the parts") {
