@@ -56,7 +56,6 @@ class Server {
   bool open_admin();
   void announce();
   void watch_signals();
-  void register_metrics();
 
   void reload();
   void apply_listeners(const conf::Config& config);
@@ -66,7 +65,10 @@ class Server {
   static net::Task<void> drain_strand(Server& server);
   void stop_all();
 
+  // server_report.cc
+  void register_metrics();
   std::string status_json() const;
+  static std::string_view listener_kind(const conf::Listener& options);
   SnapshotOptions snapshot_options(std::uint64_t generation) const;
 
   Logger& log_;
