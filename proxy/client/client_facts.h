@@ -11,8 +11,7 @@
 namespace vignette::proxy {
 
 struct ClientFacts {
-  conf::IpBytes peer{};       // 127.0.0.1 for unix sockets
-  bool peer_is_unix = false;  // the far end of a unix socket is as trusted as the file's mode
+  conf::IpBytes peer{};  // 127.0.0.1 for unix sockets
   bool tls = false;
   std::string_view tls_version;  // static; "" without TLS
   std::uint16_t local_port = 0;

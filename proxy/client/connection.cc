@@ -27,8 +27,8 @@ std::string_view tls_version_name(const net::TlsInfo& info) {
 ClientFacts facts_of(const net::Stream& stream, std::optional<std::uint16_t> redirect_https_port) {
   ClientFacts facts;
   net::Address peer = stream.peer();
-  facts.peer_is_unix = peer.is_unix() || peer.family() == net::Family::none;
-  facts.peer = facts.peer_is_unix ? *conf::parse_ip("127.0.0.1") : stream.peer_ip().bytes();
+  const bool is_unix = peer.is_unix() || peer.family() == net::Family::none;
+  facts.peer = is_unix ? *conf::parse_ip("127.0.0.1") : stream.peer_ip().bytes();
   facts.local_port = stream.local().port();
   facts.redirect_https_port = redirect_https_port;
   return facts;

@@ -29,8 +29,6 @@ struct DnsCache::Shared {
 DnsCache::DnsCache(net::Worker& worker) : shared_(std::make_shared<Shared>(worker)) {}
 DnsCache::~DnsCache() = default;
 
-net::Resolver& DnsCache::resolver() { return shared_->resolver; }
-
 net::Task<void> DnsCache::refresh(std::shared_ptr<Shared> shared, Entry* entry) {
   TimePoint deadline = shared->worker.now() + kLookup;
   auto answer = co_await shared->resolver.resolve(entry->name, net::AddressFamily::any, deadline);

@@ -29,7 +29,6 @@ class DnsCache {
   // At least one address, each call beginning with the next one. Waits only when the name was never
   // resolved. Errors: as Resolver::resolve.
   net::Task<Result<std::vector<net::IpAddress>>> addresses(std::string_view name, TimePoint deadline);
-  net::Resolver& resolver();
 
  private:
   struct Entry;

@@ -85,8 +85,6 @@ class OriginPools {
   OriginPools(const OriginPools&) = delete;
   OriginPools& operator=(const OriginPools&) = delete;
 
-  net::Resolver& resolver() { return names_.resolver(); }
-  DnsCache& names() { return names_; }
 
   enum class Check : std::uint8_t {
     flags,   // what the loop has reported: free, and right but for the last microseconds
