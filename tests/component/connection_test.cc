@@ -354,6 +354,10 @@ TEST_CASE("A client that is reset while the origin works takes its request along
   CHECK(scene.client().fetch("/b").status == 200);
   gate.open();
   CHECK(scene.client().fetch("/c").status == 200);
+  // Nobody was refused anything.
+  scene.node.settle();
+  CHECK(scene.node.metric("vignette_refusals_total") == 0);
+  CHECK(scene.node.metric("vignette_responses_total", "5xx") == 0);
 }
 
 TEST_CASE("A client that does not read is given up after the send stall") {
