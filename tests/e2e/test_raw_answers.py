@@ -1,5 +1,5 @@
-"""Some two hundred answers of an origin as bytes: what the client gets of each, through a pass-through and through the
-cache; that the client's connection is as good as before, and that a doubtful connection to the origin is not used again."""
+"""Some two hundred answers of an origin as bytes: what the client gets of each, passed through and through the cache;
+that the client's connection is as good as before, and that a doubtful one to the origin is not used again."""
 
 import concurrent.futures
 import threading
@@ -21,15 +21,17 @@ BAD, CUT = "bad", "cut"
 
 
 def statuses():
-    for start in (b"HTTP/1.1 99 X", b"HTTP/1.1 000 X", b"HTTP/1.1 999 X", b"HTTP/1.1 600 X", b"HTTP/1.1 20 X", b"HTTP/1.1 2000 X",
-                  b"HTTP/1.1 -20 X", b"HTTP/1.1 2x0 X", b"HTTP/1.1 +20 X", b"HTTP/1.1  200 OK", b"HTTP/1.1\t200 OK", b"HTTP/1.1200 OK",
-                  b"HTTP/2.0 200 OK", b"HTTP/2 200 OK", b"HTTP/0.9 200 OK", b"HTTP/1.1.1 200 OK", b"HTTP/11 200 OK", b"http/1.1 200 OK",
-                  b"ICY 200 OK", b"200 OK", b" HTTP/1.1 200 OK", b"HTTP/1.1 200\0OK", b"HTTP/1.1 200 O\0K", b"HTTP/1.1 200 O\x01K",
-                  b"HTTP/1.1 200 O\rK", b"HTTP/1.1", b"HTTP/1.1 ", b"", b"\r\n\r\nHTTP/1.1 200 OK", b"GET / HTTP/1.1", b"\0", b"\x16\x03\x01",
-                  b"220 mail ESMTP", b"HTTP/1.1 101 Switching", b"HTTP/1.1 200 " + b"x" * 70_000):
+    for start in (b"HTTP/1.1 99 X", b"HTTP/1.1 000 X", b"HTTP/1.1 999 X", b"HTTP/1.1 600 X", b"HTTP/1.1 20 X",
+                  b"HTTP/1.1 2000 X", b"HTTP/1.1 -20 X", b"HTTP/1.1 2x0 X", b"HTTP/1.1 +20 X", b"HTTP/1.1  200 OK",
+                  b"HTTP/1.1\t200 OK", b"HTTP/1.1200 OK", b"HTTP/2.0 200 OK", b"HTTP/2 200 OK", b"HTTP/0.9 200 OK",
+                  b"HTTP/1.1.1 200 OK", b"HTTP/11 200 OK", b"http/1.1 200 OK", b"ICY 200 OK", b"200 OK",
+                  b" HTTP/1.1 200 OK", b"HTTP/1.1 200\0OK", b"HTTP/1.1 200 O\0K", b"HTTP/1.1 200 O\x01K",
+                  b"HTTP/1.1 200 O\rK", b"HTTP/1.1", b"HTTP/1.1 ", b"", b"\r\n\r\nHTTP/1.1 200 OK", b"GET / HTTP/1.1",
+                  b"\0", b"\x16\x03\x01", b"220 mail ESMTP", b"HTTP/1.1 101 Switching",
+                  b"HTTP/1.1 200 " + b"x" * 70_000):
         yield start + b"\r\n" + LENGTH, BAD
-    for start in (b"HTTP/1.1 200 OK", b"HTTP/1.1 200 ", b"HTTP/1.1 200", b"HTTP/1.0 200 OK", b"HTTP/1.1 200 \xc3\xa9", b"HTTP/1.1 299 Odd",
-                  b"HTTP/1.1 200 HTTP/1.1 500 x"):
+    for start in (b"HTTP/1.1 200 OK", b"HTTP/1.1 200 ", b"HTTP/1.1 200", b"HTTP/1.0 200 OK", b"HTTP/1.1 200 \xc3\xa9",
+                  b"HTTP/1.1 299 Odd", b"HTTP/1.1 200 HTTP/1.1 500 x"):
         yield start + b"\r\n" + LENGTH, b"ok"
     yield b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", BAD
     yield HINTS * 8 + OK + LENGTH, b"ok"
@@ -41,25 +43,30 @@ def statuses():
 
 
 def heads():
-    for text in (b"nocolon", b": x", b"X : y", b"X\t: y", b" X: y", b"X: a\r\n b", b"X: a\r\n\tb", b"X\0: y", b"X: a\0b", b"X: a\x01b", b"X: a\x7fb",
-                 b"X: a\nY: b", b"X: a\rb", b"X: a\r", b"X(): y", b"\xc3\xa9: y", b"X: a\n b", b"X: " + b"x" * 70_000,
-                 b"\r\n".join(b"X%d: y" % n for n in range(3000))):
+    for text in (b"nocolon", b": x", b"X : y", b"X\t: y", b" X: y", b"X: a\r\n b", b"X: a\r\n\tb", b"X\0: y",
+                 b"X: a\0b", b"X: a\x01b", b"X: a\x7fb", b"X: a\nY: b", b"X: a\rb", b"X: a\r", b"X(): y",
+                 b"\xc3\xa9: y", b"X: a\n b", b"X: " + b"x" * 70_000, b"\r\n".join(b"X%d: y" % n for n in range(3000))):
         yield OK + text + b"\r\n" + LENGTH, BAD
-    for length in (b"+2", b"-2", b"0x2", b"2_0", b"2 0", b"two", b"", b"2.0", b"2,2", b"2, 3", b"2\r\nContent-Length: 2", b"1" * 20,
-                   b"2\r\nContent-Length: 3", b"2\x0b", b"2;", b"2\r\n 0", b"\xa02"):
+    for length in (b"+2", b"-2", b"0x2", b"2_0", b"2 0", b"two", b"", b"2.0", b"2,2", b"2, 3",
+                   b"2\r\nContent-Length: 2", b"1" * 20, b"2\r\nContent-Length: 3", b"2\x0b", b"2;", b"2\r\n 0",
+                   b"\xa02"):
         yield OK + b"Content-Length: " + length + b"\r\n\r\nok", BAD
-    for coding in (b"xchunked", b"gzip, chunked", b"chunked, gzip", b"chunked;x", b"identity", b"", b"chunked,", b"\x0bchunked", b"chunked, chunked",
-                   b"chunked\r\nTransfer-Encoding: chunked", b"chunked\r\nTransfer-Encoding: identity", b"gzip", b"\xa0chunked"):
+    for coding in (b"xchunked", b"gzip, chunked", b"chunked, gzip", b"chunked;x", b"identity", b"", b"chunked,",
+                   b"\x0bchunked", b"chunked, chunked", b"chunked\r\nTransfer-Encoding: chunked",
+                   b"chunked\r\nTransfer-Encoding: identity", b"gzip", b"\xa0chunked"):
         yield OK + b"Transfer-Encoding: " + coding + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n", BAD
     yield b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", BAD
-    for text in (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\nok", b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\nok",
-                 b"\n" + OK + LENGTH, b"HTTP/1.1 200 OK\r\r\n" + LENGTH):
+    for text in (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\nok",
+                 b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\nok", b"\n" + OK + LENGTH,
+                 b"HTTP/1.1 200 OK\r\r\n" + LENGTH):
         yield text, BAD
-    for text in (b"X: \xff\xfe", b"X:", b"X: a\tb", b"!#$%&'*+.^`|~-9: x", b"X_Y: z", b"Connection: X-Hop\r\nX-Hop: 1", b"Content-Type: a\r\nContent-Type: b",
-                 b"Set-Cookie: a\r\nSet-Cookie: b", b"Connection: close", b"Keep-Alive: timeout=0", b"Age: garbage", b"Date: garbage",
-                 b"Cache-Control: max-age=99999999999999999999", b"Cache-Control: max-age=-1", b'Cache-Control: "', b"Vary: *", b"Vary: " + b"a," * 5000,
-                 b"Cache-Control: max-age=60\r\nVary: Cookie\r\nETag: bad", b'ETag: "' + b"x" * 9000 + b'"', b"Expires: -1", b"Upgrade: h2c",
-                 b"Proxy-Connection: keep-alive", b"Trailer: Content-Length", b"Content-Range: bytes 0-1/2", b"Cache-Status: evil"):
+    for text in (b"X: \xff\xfe", b"X:", b"X: a\tb", b"!#$%&'*+.^`|~-9: x", b"X_Y: z", b"Connection: X-Hop\r\nX-Hop: 1",
+                 b"Content-Type: a\r\nContent-Type: b", b"Set-Cookie: a\r\nSet-Cookie: b", b"Connection: close",
+                 b"Keep-Alive: timeout=0", b"Age: garbage", b"Date: garbage",
+                 b"Cache-Control: max-age=99999999999999999999", b"Cache-Control: max-age=-1", b'Cache-Control: "',
+                 b"Vary: *", b"Vary: " + b"a," * 5000, b"Cache-Control: max-age=60\r\nVary: Cookie\r\nETag: bad",
+                 b'ETag: "' + b"x" * 9000 + b'"', b"Expires: -1", b"Upgrade: h2c", b"Proxy-Connection: keep-alive",
+                 b"Trailer: Content-Length", b"Content-Range: bytes 0-1/2", b"Cache-Status: evil"):
         yield OK + text + b"\r\n" + LENGTH, b"ok"
     yield OK + b"Content-Length: 02\r\n\r\nok", b"ok"
 
@@ -73,12 +80,14 @@ def bodies():
     yield b"HTTP/1.1 204 No Content\r\nContent-Length: 44\r\n\r\n" + SMUGGLED, b""
     yield b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b""
     yield b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n" + SMUGGLED, b""
-    for body in (b"2;a=b\r\nok\r\n0\r\n\r\n", b"0002\r\nok\r\n0\r\nX: y\r\n\r\n", b"1\r\no\r\n1\r\nk\r\n0\r\n\r\n", b"2\r\nok\r\n0\r\n\r\n" + SMUGGLED):
+    for body in (b"2;a=b\r\nok\r\n0\r\n\r\n", b"0002\r\nok\r\n0\r\nX: y\r\n\r\n", b"1\r\no\r\n1\r\nk\r\n0\r\n\r\n",
+                 b"2\r\nok\r\n0\r\n\r\n" + SMUGGLED):
         yield CHUNKED + body, b"ok"
-    for body in (b"0x2\r\nok", b"2\nok\r\n0\r\n\r\n", b"2\r\nokX\r\n0\r\n\r\n", b"2\r\nok0\r\n\r\n", b"g\r\nok", b"-1\r\nok", b" 2\r\nok", b"2 \r\nok",
-                 b"1" + b"0" * 15 + b"\r\nok", b"ffffffffffffffff\r\nok", b"\r\n", b"2\r\nok\n0\r\n\r\n", b"2;\0\r\nok\r\n0\r\n\r\n", b"2;" + b"x" * 300 + b"\r\nok",
-                 b"2\r\nok\r\n0\r\nbad trailer\r\n\r\n", b"2\r\nok\r\n0\r\nX: " + b"x" * 9000 + b"\r\n\r\n", b"2\r\nok\r\n0\r\nX: a\0\r\n\r\n",
-                 b"2\r\nok\r\n0\r\nContent-Length: 3\r\n\r\n"):
+    for body in (b"0x2\r\nok", b"2\nok\r\n0\r\n\r\n", b"2\r\nokX\r\n0\r\n\r\n", b"2\r\nok0\r\n\r\n", b"g\r\nok",
+                 b"-1\r\nok", b" 2\r\nok", b"2 \r\nok", b"1" + b"0" * 15 + b"\r\nok", b"ffffffffffffffff\r\nok",
+                 b"\r\n", b"2\r\nok\n0\r\n\r\n", b"2;\0\r\nok\r\n0\r\n\r\n", b"2;" + b"x" * 300 + b"\r\nok",
+                 b"2\r\nok\r\n0\r\nbad trailer\r\n\r\n", b"2\r\nok\r\n0\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+                 b"2\r\nok\r\n0\r\nX: a\0\r\n\r\n", b"2\r\nok\r\n0\r\nContent-Length: 3\r\n\r\n"):
         yield CHUNKED + body, CUT
         yield CHUNKED + b"3\r\nabc\r\n" + body, CUT
 
@@ -109,7 +118,7 @@ def origin():
 @pytest.fixture
 def node(start_node, origin):
     routes = [config.route(f"/{mode}/*", origin='"app"', cache=f'"{mode}"') for mode in ("off", "on")]
-    short = '{ first_byte = "700ms" }'
+    short = '{ first_byte = "5s" }'
     return start_node(config.node(config.app_origin([origin], timeouts=short), config.site(*routes)))
 
 

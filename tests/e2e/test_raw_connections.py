@@ -25,7 +25,7 @@ def origin():
 
 @pytest.fixture
 def node(start_node, origin):
-    times = '[timeouts]\nheader = "400ms"\nbody_stall = "400ms"\nsend_stall = "500ms"\nkeep_alive = "600ms"\ndrain = "2s"\n'
+    times = '[timeouts]\nheader = "1s"\nbody_stall = "600ms"\nsend_stall = "500ms"\nkeep_alive = "600ms"\n'
     return start_node(config.node(times, config.app_origin([origin]), config.site(config.route("/*", origin='"app"'))))
 
 
@@ -42,15 +42,16 @@ def test_a_head_in_single_bytes_is_answered_and_one_that_drips_too_long_is_not(n
         begun = time.monotonic()
         for at in range(len(GET) - 1):
             client.send(GET[at : at + 1])
-            time.sleep(0.03)
-            if time.monotonic() - begun > 0.8:
+            time.sleep(0.05)
+            if time.monotonic() - begun > 1.6:
                 break
         assert client.reply().status == 408
         assert client.at_end()
     assert origin.targets() == ["/a"]
 
 
-@pytest.mark.parametrize("begin", [post(b"/a", 10) + b"hello", b"POST /a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel"])
+@pytest.mark.parametrize("begin", [post(b"/a", 10) + b"hello",
+                         b"POST /a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel"])
 def test_a_body_that_stalls_is_408_and_one_that_breaks_off_is_nobodys_request(node, origin, begin):
     with RawClient(node.http()) as client:
         client.send(begin)
@@ -83,7 +84,8 @@ def test_a_client_that_has_sent_its_end_gets_its_answers(node):
 
 def test_a_hundred_requests_at_once_are_answered_in_order(node):
     with RawClient(node.http()) as client:
-        kinds = [b"GET /%d HTTP/1.1\r\n" + HOST + b"\r\n", b"POST /%d HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"]
+        kinds = [b"GET /%d HTTP/1.1\r\n" + HOST + b"\r\n",
+                 b"POST /%d HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"]
         client.send(b"".join(kinds[n % 2] % n for n in range(100)))
         for n in range(100):
             assert client.reply().body == (b"POST /%d abc" if n % 2 else b"GET /%d ") % n
@@ -125,7 +127,8 @@ def test_clients_that_reset_in_the_middle_leave_nothing_behind(node, eventually)
     def burst(count):
         for number in range(count):
             client = RawClient(node.http())
-            client.send((GET, b"GET /big HTTP/1.1\r\n" + HOST + b"\r\n", b"GET /kept HTTP/1.1\r\n" + HOST + b"\r\n", GET[:20],
+            client.send((GET, b"GET /big HTTP/1.1\r\n" + HOST + b"\r\n", b"GET /kept HTTP/1.1\r\n" + HOST + b"\r\n",
+                        GET[:20],
                          post(b"/a", 100) + b"x" * 50, GET * 30)[number % 6])
             if number % 12 == 0:
                 client.sock.recv(1)
