@@ -1,6 +1,7 @@
 // Memory of coroutine frames and of the small objects that live as long as a connection: per-thread
 // free lists in steps of 64 bytes up to 16 KiB (a frame that holds a list of fields has over 5), capped in
-// bytes, so that a request allocates nothing once the lists are warm. Under sanitizers every allocation goes to the heap, where mistakes are seen.
+// bytes, so that a request allocates nothing once the lists are warm. Under sanitizers every allocation goes
+// to the heap, where mistakes are seen.
 #pragma once
 
 #include <cstddef>
