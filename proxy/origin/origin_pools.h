@@ -85,7 +85,6 @@ class OriginPools {
   OriginPools(const OriginPools&) = delete;
   OriginPools& operator=(const OriginPools&) = delete;
 
-
   enum class Check : std::uint8_t {
     flags,   // what the loop has reported: free, and right but for the last microseconds
     kernel,  // asked once more: one system call
