@@ -143,6 +143,10 @@ net::Task<void> FillRun::run() {
     fail(response.error());
     co_return;
   }
+  if (response->head->status == 304) {
+    fail({Code::malformed, Blame::origin, Retry::no, 0, "fill: 304 to a request without validators"});
+    co_return;
+  }
   if (!answers_instead_of(response->head->status)) {
     fail({Code::unavailable, Blame::origin, Retry::yes, 0, "fill: the origin answered 5xx"});
     co_return;
