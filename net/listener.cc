@@ -1,6 +1,7 @@
 #include "net/listener.h"
 
 #include <event2/event.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -49,6 +50,19 @@ bool stale(const Address& address) {
   const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0 &&
          errno == ECONNREFUSED;
+}
+
+// Drops what asks for a new connection. Such a client asks again a second later, and is refused by then.
+void ignore_new_connections(int descriptor) {
+  constexpr std::uint32_t kFlags = 13;  // of the TCP header, where the filter begins
+  constexpr std::uint32_t kSynOrAck = 0x12;
+  constexpr std::uint32_t kSyn = 0x02;
+  sock_filter steps[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlags),
+                         BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kSynOrAck),
+                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kSyn, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+                         BPF_STMT(BPF_RET | BPF_K, 0xffffffff)};
+  const sock_fprog program{std::size(steps), steps};
+  ::setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 Address bound_address(int descriptor) {
@@ -203,7 +217,10 @@ void Listener::serve_descriptors(Worker& worker, OnDescriptor on_descriptor) {
 
 void Listener::close() {
   const std::unique_ptr<Impl> impl = std::move(impl_);
-  if (impl && impl->worker) impl->accept_some(std::numeric_limits<int>::max());
+  if (!impl || !impl->worker) return;
+  // Otherwise one that arrives between the last accept and the close would be reset.
+  if (!impl->address.is_unix()) ignore_new_connections(impl->descriptor.get());
+  impl->accept_some(std::numeric_limits<int>::max());
 }
 
 Task<Result<Stream>> tls_accept(Stream stream, const TlsServer& server, TimePoint deadline,
