@@ -119,15 +119,15 @@ TEST_CASE("A fill that still has the picture is told so without making it again"
       request.fields = &fields;
       auto again = co_await origin->fetch(s.context, request);
       REQUIRE(again);
-      CHECK(again->head.status == 304);
-      CHECK(again->head.fields.value(http::FieldId::etag) == first.etag);
+      CHECK(again->head->status == 304);
+      CHECK(again->head->fields.value(http::FieldId::etag) == first.etag);
       CHECK(again->body == nullptr);
       http::FieldList other;
       other.add(http::FieldId::if_none_match, "\"another\"");
       request.fields = &other;
       auto anew = co_await origin->fetch(s.context, request);
       REQUIRE(anew);
-      CHECK(anew->head.status == 200);
+      CHECK(anew->head->status == 200);
     }
   }));
   CHECK(scene.jobs() == 4);
