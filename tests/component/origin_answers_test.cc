@@ -124,9 +124,11 @@ TEST_CASE("An origin's broken chunks end the answer without a clean end") {
 }
 
 TEST_CASE("An origin that closes before its length is served without a clean end, and nothing is stored") {
+  // Short answers are asked for again before anything goes on, so all attempts are cut.
+  std::atomic<bool> healed{false};
   Scene scene(
-      [](const OriginCall& call, const ScriptedOrigin::Send& send) {
-        if (call.number > 1)
+      [&healed](const OriginCall&, const ScriptedOrigin::Send& send) {
+        if (healed)
           return send(ScriptedOrigin::answer(200, "Cache-Control: max-age=60\r\n", "whole"));
         send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 5\r\n\r\nwh");
         return false;
@@ -134,6 +136,7 @@ TEST_CASE("An origin that closes before its length is served without a clean end
       "cache = \"on\"");
   RawResponse answer = scene.client().fetch("/a");
   CHECK_FALSE((answer.status == 200 && answer.complete));
+  healed = true;
   RawResponse second = scene.client().fetch("/a");
   CHECK(second.body == "whole");
   CHECK(second.complete);

@@ -165,7 +165,7 @@ TEST_CASE("Query pairs are sorted by their encoded names, then values") {
   CHECK(canonical_query({}).empty());
 }
 
-TEST_CASE("A session token is sent and signed") {
+TEST_CASE("A session token is sent and signed by the signer") {
   Credentials keys = example_keys();
   keys.session_token = "token/with+signs=";
   const std::vector<SigV4Pair> headers{{"host", "h"}};
