@@ -128,8 +128,7 @@ TEST_CASE("An origin that closes before its length is served without a clean end
   std::atomic<bool> healed{false};
   Scene scene(
       [&healed](const OriginCall&, const ScriptedOrigin::Send& send) {
-        if (healed)
-          return send(ScriptedOrigin::answer(200, "Cache-Control: max-age=60\r\n", "whole"));
+        if (healed) return send(ScriptedOrigin::answer(200, "Cache-Control: max-age=60\r\n", "whole"));
         send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 5\r\n\r\nwh");
         return false;
       },
