@@ -33,7 +33,8 @@ void append_stored_fields(const http::FieldList& fields, std::string& out) {
 }
 
 bool read_stored_fields(std::string_view stored, std::string& names, http::FieldList& out) {
-  names = to_lower(stored);
+  names.assign(stored);  // into what the caller keeps: no allocation once that is warm
+  lower_in_place(names);
   StoredFieldReader reader(stored);
   std::size_t read = 0;
   while (auto field = reader.next()) {

@@ -8,6 +8,7 @@
 #include "net/worker.h"
 #include "proxy/client/h1_work.h"
 #include "proxy/media/fill_hub.h"
+#include "proxy/media/image_memo.h"
 #include "proxy/node.h"
 #include "proxy/origin/origin_pools.h"
 #include "proxy/route/snapshot.h"
@@ -55,6 +56,7 @@ struct WorkerContext {
   OriginPools pools;
   FreeList<H1Work> h1_work{64};
   IdleConnections idle;
+  ImageMemo images;
   std::string log_line;  // scratch of the access log
 
  private:

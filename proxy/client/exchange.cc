@@ -12,6 +12,22 @@
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
+namespace {
+
+AskedImageRef make_asked(const Origin& origin, imaging::ImageRequest request, bool accepts_webp) {
+  auto asked = std::make_shared<AskedImage>();
+  asked->request = std::move(request);
+  if (asked->request.kind == imaging::RequestKind::original) {
+    asked->origin_path = "/";
+    http::percent_encode(asked->request.key, http::EncodeSet::path, asked->origin_path);
+    asked->key = original_key(origin, asked->origin_path, asked->key_string);
+  } else {
+    asked->key = variant_key(origin, asked->request, accepts_webp, asked->key_string);
+  }
+  return asked;
+}
+
+}  // namespace
 
 Exchange::Exchange(WorkerContext& context, const ClientFacts& client, http::RequestHead& head,
                    RequestBody* body, Responder& responder, ExchangeScratch& scratch)
@@ -248,16 +264,10 @@ bool Exchange::decide_gallery() {
 
 bool Exchange::decide_images() {
   if (!only_reads() || !read_image_request()) return true;
-  Origin& origin = *route_->origins.front();
-  if (image_->kind == imaging::RequestKind::original) {
-    std::string path = "/";
-    http::percent_encode(image_->key, http::EncodeSet::path, path);
-    origin_path_ = keep(path);
-    key_ = original_key(origin, origin_path_, scratch_.key);
-  } else {
-    accepts_webp_ = http::quality(head_.fields, "image/webp").explicitly_accepted();
-    key_ = variant_key(origin, *image_, accepts_webp_, scratch_.key);
-  }
+  image_ = &asked_->request;
+  key_ = asked_->key;
+  scratch_.key = asked_->key_string;
+  origin_path_ = asked_->origin_path;
   return try_hit();
 }
 
@@ -267,6 +277,10 @@ bool Exchange::read_image_request() {
   std::string_view prefix = route_->options->path;
   std::string_view path = head_.path.starts_with(prefix) ? head_.path : path_;
   path.remove_prefix(std::min(path.size(), prefix.size()));
+  accepts_webp_ = http::quality(head_.fields, "image/webp").explicitly_accepted();
+  const ImageMemo::Url url{snapshot_->generation, route_, path, head_.query, accepts_webp_};
+  asked_ = context_.images.find(url, context_.loop.wall());
+  if (asked_) return true;
   auto parsed = snapshot_->image_urls->parse(path, head_.query, context_.loop.wall());
   if (!parsed) {
     bool forbidden = parsed.error().error == imaging::ErrorClass::forbidden;
@@ -275,7 +289,8 @@ bool Exchange::read_image_request() {
             .detail = parsed.error().message});
     return false;
   }
-  image_ = std::move(*parsed);
+  asked_ = make_asked(*route_->origins.front(), std::move(*parsed), accepts_webp_);
+  context_.images.keep(url, asked_);
   return true;
 }
 

@@ -28,6 +28,7 @@
 #include "proxy/client/responder.h"
 #include "proxy/media/fill_hub.h"
 #include "proxy/media/fill_job.h"
+#include "proxy/media/image_memo.h"
 #include "proxy/route/route.h"
 
 namespace vignette::proxy {
@@ -39,12 +40,14 @@ struct WorkerContext;
 struct ExchangeScratch {
   std::string path;        // normalised
   std::string key;         // canonical cache key
+  std::string names;       // of stored fields that are edited on the way out
   std::string extra;       // header lines of this answer
   Arena texts{64 * 1024};  // values of fields added for the origin
 
   void clear() {
     path.clear();
     key.clear();
+    names.clear();
     extra.clear();
     texts.reset();
   }
@@ -135,9 +138,10 @@ class Exchange {
   TimePoint started_;
   conf::IpBytes address_;  // of the client, through trusted hops; the peer until they have been read
   geo::Country country_ = geo::kUnknown;
-  std::string_view path_;         // normalised
-  std::string_view origin_path_;  // what the origin is asked for
-  std::optional<imaging::ImageRequest> image_;
+  std::string_view path_;                         // normalised
+  std::string_view origin_path_;                  // what the origin is asked for
+  AskedImageRef asked_;                           // of an images route
+  const imaging::ImageRequest* image_ = nullptr;  // in asked_
   bool accepts_webp_ = false;
 
   cache::Key key_;

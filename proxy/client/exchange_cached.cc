@@ -285,9 +285,8 @@ bool Exchange::begin_object(const cache::Object& object, std::string_view first_
   if (!original && !needs_field_edits()) {
     begin(status, nullptr, object.head_wire(), length);
   } else {
-    std::string names;
     http::FieldList fields;
-    cache::read_stored_fields(object.fields(), names, fields);
+    cache::read_stored_fields(object.fields(), scratch_.names, fields);
     if (original) {
       auto kind = imaging::sniff(first_bytes, true).value_or(imaging::SourceFormat::unsupported);
       fields.set(http::FieldId::content_type, imaging::content_type(kind));

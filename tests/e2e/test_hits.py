@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from PIL import Image
 
 from support import config
 
@@ -65,3 +66,11 @@ def test_ten_thousand_hits_of_a_file_allocate_nothing(start_node, tmp_path):
     origin = f'[origin.local]\ndirectory = "{tmp_path}"\n'
     node = start_node(config.node(origin, config.site(config.route("/o/*", origin='"local"')), workers=1))
     assert_hits_allocate_nothing(node, "/o/a.txt")
+
+
+@pytest.mark.parametrize("url", ["/i/-/w=64/a.jpg", "/i/-/original/a.jpg"])
+def test_ten_thousand_hits_of_a_photo_allocate_nothing(start_node, tmp_path, url):
+    Image.new("RGB", (640, 480), (200, 120, 40)).save(tmp_path / "a.jpg")
+    origin = f'[images]\nunsigned = "on"\n[origin.local]\ndirectory = "{tmp_path}"\n'
+    node = start_node(config.node(origin, config.site(config.route("/i/*", images='"local"')), workers=1))
+    assert_hits_allocate_nothing(node, url)
