@@ -28,8 +28,16 @@ def big_photo(tmp_path_factory):
     return path
 
 
+def program_of(pid):
+    """"" for one that has ended since it was listed, and is perhaps not reaped yet."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
 def supervisor(node):
-    found = [pid for pid in children(node.pid) if os.readlink(f"/proc/{pid}/exe").endswith("vignette-imaging")]
+    found = [pid for pid in children(node.pid) if program_of(pid).endswith("vignette-imaging")]
     return found[0] if found else None
 
 
