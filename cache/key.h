@@ -2,7 +2,7 @@
 // in every object and compared on lookup, so a clash of hashes is a miss and never a wrong photo.
 //
 // Canonical form: HOST PATH [?QUERY] [LF VARIANT]
-//   host     lower case, without trailing dot and without port 80 or 443 (the scheme is no part of a key)
+//   host     lower case, without trailing dot and without port 80 or 443 (a scheme that matters is a variant)
 //   path     percent triplets in upper case, unreserved characters decoded, except the dot: whether an
 //            encoded dot makes a dot segment is for the origin to say, so it stays distinct
 //   query    as the route chose it (sorted, filtered); absent and empty are different
