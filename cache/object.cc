@@ -53,7 +53,9 @@ Object::Object(const ObjectHead& head, const Key& key, std::string_view key_stri
       freshness_lifetime_(head.freshness_lifetime),
       stale_while_revalidate_(head.stale_while_revalidate),
       stale_if_error_(head.stale_if_error),
-      content_length_(head.content_length) {
+      content_length_(head.content_length),
+      sequence_(head.sequence),
+      judged_at_(head.sequence) {
   const std::size_t text = key_string.size() + head.vary.size() + head.vary_values.size() + head.tags.size();
   head_bytes_ = static_cast<std::uint32_t>(head.fields.size() + 2);
   const BlockRef block = BlockRef::allocate(head_bytes_ + inline_room + text);
@@ -104,6 +106,7 @@ ObjectHead Object::head() const {
   head.vary = vary_;
   head.vary_values = vary_values_;
   head.tags = tags_;
+  head.sequence = sequence_;
   return head;
 }
 

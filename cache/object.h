@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -49,6 +50,7 @@ struct ObjectHead {
   std::string_view vary;         // normalised list of names, "" when there is none (vary.h)
   std::string_view vary_values;  // the request's values for it
   std::string_view tags;         // space-separated purge tags
+  std::uint64_t sequence = 0;    // of purges (purge/purge_book.h) when its fill began; 0: not known yet
 };
 
 // One stored field; views live as long as the object.
@@ -90,6 +92,20 @@ class Object {
   std::string_view vary() const { return vary_; }
   std::string_view vary_values() const { return vary_values_; }
   std::string_view tags() const { return tags_; }
+  std::uint64_t sequence() const { return sequence_; }
+
+  // What PurgeBook knows of it. Judged at the book's present sequence: alive, and stale_since() is true.
+  std::uint64_t judged_at() const { return judged_at_.load(std::memory_order_acquire); }
+  // When a soft purge ended its lifetime; nullopt: none has.
+  std::optional<WallTime> stale_since() const {
+    const std::int64_t since = stale_since_.load(std::memory_order_relaxed);
+    if (since == kNeverStale) return std::nullopt;
+    return WallTime(std::chrono::seconds(since));
+  }
+  void remember_judgement(std::uint64_t at, std::optional<WallTime> stale_since) const {
+    if (stale_since) stale_since_.store(stale_since->time_since_epoch().count(), std::memory_order_relaxed);
+    judged_at_.store(at, std::memory_order_release);
+  }
 
   // RFC 9111 section 4.2.3; when the fill ended does not matter.
   WallTime request_time() const { return request_time_; }
@@ -127,6 +143,8 @@ class Object {
   ObjectHead head() const;
   ObjectRef rebuilt(const ObjectHead& head) const;
 
+  static constexpr std::int64_t kNeverStale = std::numeric_limits<std::int64_t>::min();
+
   std::atomic<std::uint32_t> references_{1};
   std::uint16_t status_;
   ObjectFlags flags_;
@@ -141,6 +159,9 @@ class Object {
   std::chrono::seconds age_value_, corrected_initial_age_, freshness_lifetime_;
   std::chrono::seconds stale_while_revalidate_, stale_if_error_;
   std::optional<std::uint64_t> content_length_;
+  const std::uint64_t sequence_;
+  mutable std::atomic<std::uint64_t> judged_at_;  // no purge before its sequence can name it
+  mutable std::atomic<std::int64_t> stale_since_{kNeverStale};
   Reservation reservation_;
 };
 

@@ -1,0 +1,48 @@
+#include "cache/purge/identity.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+
+namespace vignette::cache {
+namespace {
+
+constexpr std::string_view kOriginTag = "\x01o:";
+constexpr std::string_view kOriginalTag = "\x01k:";
+
+std::string hex16(std::uint64_t value) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string text(16, '0');
+  for (auto digit = text.rbegin(); digit != text.rend(); ++digit, value >>= 4) *digit = kHex[value & 15];
+  return text;
+}
+
+}  // namespace
+
+std::string tag_word(std::string_view tag) {
+  std::string word(tag);
+  std::ranges::replace(word, ' ', kTagBlank);
+  return word;
+}
+
+std::string origin_tag(std::string_view origin) { return std::string(kOriginTag) + tag_word(origin); }
+
+std::string original_tag(std::string_view key_string) {
+  return std::string(kOriginalTag) + hex16(hash64(key_string));
+}
+
+bool is_origin_tag(std::string_view word) { return word.starts_with(kOriginTag); }
+
+std::string_view primary_part(std::string_view key_string) {
+  return key_string.substr(0, key_string.find('\n'));
+}
+
+std::uint64_t tag_identity(std::string_view word) { return hash64(word); }
+
+// Of another seed: a key string is never taken for a tag of the same text.
+std::uint64_t url_identity(std::string_view key_string) {
+  constexpr std::uint64_t kUrlSeed = 1;
+  return hash64(primary_part(key_string), kUrlSeed);
+}
+
+}  // namespace vignette::cache

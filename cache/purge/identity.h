@@ -1,0 +1,30 @@
+// What a purge can name, as 64-bit numbers: the XXH3 of a tag's word, or of a key string without its VARIANT
+// part. Tags of origins and those that the node writes itself share the space of words of Object::tags().
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace vignette::cache {
+
+// Words that begin with this byte are the node's own: field values cannot hold it, so no origin forges them.
+inline constexpr char kInternalTag = '\x01';
+// Stands for a blank inside a tag (RFC 9875 allows them), since words are separated by blanks.
+inline constexpr char kTagBlank = '\x02';
+
+// The word for what an operator or an origin calls a tag.
+std::string tag_word(std::string_view tag);
+// "\x01o:NAME": everything that came from this origin.
+std::string origin_tag(std::string_view origin);
+// "\x01k:HEX": the object with this key string (without its chunk), and all that was made from it.
+std::string original_tag(std::string_view key_string);
+bool is_origin_tag(std::string_view word);
+
+// The canonical key without the LF VARIANT part. A view into `key_string`.
+std::string_view primary_part(std::string_view key_string);
+
+std::uint64_t tag_identity(std::string_view word);
+std::uint64_t url_identity(std::string_view key_string);  // of its primary part
+
+}  // namespace vignette::cache

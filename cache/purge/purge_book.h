@@ -1,0 +1,139 @@
+// What has been purged, as epochs: for each purged name the sequence number of the purge. An object carries
+// the number at which its fill began; one that is smaller than the epoch of any of its names is dead, also
+// when it is stored later or comes back from a disk. A purge costs the same however many objects there are.
+//
+//   purge(p)   journal: append, fsync  ->  tables: epoch = sequence + 1  ->  publish the sequence  ->  answer
+//   judge(o)   judged at the current sequence? that verdict : look its names up, remember
+//
+// Numbers only grow, over restarts too: they begin at the wall clock's microseconds when a journal is made,
+// and everything older than that is dead. So without its journal nothing comes back, and after a loss of it
+// nothing does either.
+//
+// Thread-safe. judge() and sequence() never wait for the journal.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "cache/object.h"
+#include "cache/purge/prefix_epochs.h"
+
+namespace vignette::cache {
+
+class PurgeJournal;
+
+enum class PurgeMode : std::uint8_t {
+  hard,  // gone
+  soft,  // stale from now on: served only as far as stale rules let it
+};
+
+// What a purge names. `name` is a key string for url, a tag's word for tag, the start of a key string for
+// prefix.
+struct PurgeTarget {
+  enum class Kind : std::uint8_t { everything, url, tag, prefix };
+  Kind kind = Kind::everything;
+  std::string name;
+  std::string origin;  // prefix only: of this origin alone; "": whatever it came from
+};
+
+struct PurgeReceipt {
+  std::uint64_t sequence = 0;
+  WallTime at{};
+};
+
+enum class Verdict : std::uint8_t { live, stale, dead };
+
+struct PurgeStats {
+  std::uint64_t purges = 0;  // since the start
+  std::uint64_t epochs = 0;  // remembered names
+  std::uint64_t prefixes = 0;
+  std::uint64_t journal_bytes = 0;
+};
+
+class PurgeBook {
+ public:
+  static constexpr std::size_t kMaxEpochs = std::size_t{1} << 20;  // names; then `exhausted`
+  static constexpr std::size_t kMaxPrefixes = 4096;
+  static constexpr std::size_t kMaxNameBytes = 16 * 1024;                    // of a target
+  static constexpr std::size_t kCompactJournalBytes = std::size_t{4} << 20;  // and twice what is alive
+
+  struct Limits {
+    std::size_t epochs = kMaxEpochs;
+    std::size_t prefixes = kMaxPrefixes;
+  };
+
+  // A book that lives as long as the process: nothing outlives it that it could name.
+  explicit PurgeBook(const Clock& clock);
+  PurgeBook(const Clock& clock, Limits limits);
+  ~PurgeBook();
+  PurgeBook(const PurgeBook&) = delete;
+  PurgeBook& operator=(const PurgeBook&) = delete;
+
+  // Before serving: replays `directory`/purges.journal or makes it. Blocks. After damage (not a torn end) a
+  // new journal is begun, everything older counts as purged, and `report` says so in one line. Errors: io.
+  Result<void> open_journal(const std::string& directory, std::string& report);
+  // The least sequence of any object alive in memory and on disk, asked when the book is full: epochs that no
+  // object can precede are then forgotten. 0: cannot tell. Set before serving.
+  void set_oldest_alive(std::function<std::uint64_t()> oldest_alive);
+
+  // What a fill that begins now carries. Never 0.
+  std::uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
+
+  // Blocks for the fsync: never on a loop. In effect for every later judge() once it has returned. Errors:
+  // limit (name too long), exhausted (too many names remembered; a purge of everything always works), io (not
+  // durable, and not in effect).
+  Result<PurgeReceipt> purge(const PurgeTarget& target, PurgeMode mode);
+
+  // One load and compare while nothing was purged since the object was judged last. Remembers the verdict in
+  // the object; stale ones also since when (Object::stale_since()).
+  Verdict judge(const Object& object) const {
+    const std::uint64_t now = sequence_.load(std::memory_order_acquire);
+    if (object.judged_at() == now) return object.stale_since() ? Verdict::stale : Verdict::live;
+    return judge_again(object);
+  }
+  // The same for what is known of an object without having it (an index entry, a needle, a fill).
+  Verdict judge(std::uint64_t sequence, std::string_view key_string, std::string_view tags) const;
+  // The greatest hard epoch that names it; 0: none.
+  std::uint64_t death_of(std::string_view key_string, std::string_view tags) const;
+
+  PurgeStats stats() const;
+
+ private:
+  struct Names;  // of an object, looked up
+  struct Tables;
+
+  Verdict judge_again(const Object& object) const;
+  Result<void> make_room(PurgeTarget::Kind kind);
+  Result<void> rewrite_journal();
+  void forget_before(std::uint64_t oldest);
+
+  const Clock& clock_;
+  const Limits limits_;
+  std::atomic<std::uint64_t> sequence_;
+  std::function<std::uint64_t()> oldest_alive_;
+
+  std::mutex purging_;  // one purge at a time; outermost; guards the journal
+  std::unique_ptr<PurgeJournal> journal_;
+
+  mutable std::shared_mutex mutex_;  // guards the tables; short, no I/O inside
+  std::unique_ptr<Tables> tables_;
+  std::atomic<std::uint64_t> purges_{0};
+};
+
+// Null-tolerant: without a book everything lives.
+inline Verdict judge(const PurgeBook* book, const Object& object) {
+  return book ? book->judge(object) : Verdict::live;
+}
+inline std::uint64_t sequence_of(const PurgeBook* book) { return book ? book->sequence() : 0; }
+
+}  // namespace vignette::cache
