@@ -20,7 +20,7 @@ AskedImageRef make_asked(const Origin& origin, imaging::ImageRequest request, bo
   if (asked->request.kind == imaging::RequestKind::original) {
     asked->origin_path = "/";
     http::percent_encode(asked->request.key, http::EncodeSet::path, asked->origin_path);
-    asked->key = original_key(origin, asked->origin_path, asked->key_string);
+    asked->key = original_key(origin, asked->origin_path, {}, asked->key_string);
   } else {
     asked->key = variant_key(origin, asked->request, accepts_webp, asked->key_string);
   }
@@ -244,7 +244,8 @@ bool Exchange::decide_origin() {
                              .variant = viewer_origin()},
                             scratch_.key);
   } else {
-    key_ = original_key(origin, origin_path_, scratch_.key);
+    object_query_ = origin.object_query(head_.query);
+    key_ = original_key(origin, origin_path_, object_query_, scratch_.key);
   }
   if (try_hit()) return true;
   if (!may_fill_cache()) plan_pass();

@@ -138,9 +138,10 @@ class Exchange {
   TimePoint started_;
   conf::IpBytes address_;  // of the client, through trusted hops; the peer until they have been read
   geo::Country country_ = geo::kUnknown;
-  std::string_view path_;                         // normalised
-  std::string_view origin_path_;                  // what the origin is asked for
-  AskedImageRef asked_;                           // of an images route
+  std::string_view path_;          // normalised
+  std::string_view origin_path_;   // what the origin is asked for
+  std::string_view object_query_;  // what of the query a store's object is named by; mostly none
+  AskedImageRef asked_;            // of an images route
   const imaging::ImageRequest* image_ = nullptr;  // in asked_
   bool accepts_webp_ = false;
 

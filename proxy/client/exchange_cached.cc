@@ -42,8 +42,8 @@ std::unique_ptr<FillJob> Exchange::make_job() {
     job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, head_.query,
                                                    head_.has_query, head_.fields);
   } else {
-    job->request =
-        std::make_unique<StoredRequest>(head_.authority, origin_path_, "", false, http::FieldList());
+    job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, object_query_,
+                                                   !object_query_.empty(), http::FieldList());
   }
   return job;
 }

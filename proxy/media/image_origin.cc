@@ -302,8 +302,12 @@ net::Task<Result<OriginResponse>> ImageOrigin::make_picture(WorkerContext& conte
 
 }  // namespace
 
-cache::Key original_key(const Origin& origin, std::string_view path, std::string& key_string) {
-  return cache::build_key({.path = path, .variant = discriminator("original", origin)}, key_string);
+cache::Key original_key(const Origin& origin, std::string_view path, std::string_view query,
+                        std::string& key_string) {
+  return cache::build_key({.path = path,
+                           .query = query.empty() ? std::nullopt : std::optional(query),
+                           .variant = discriminator("original", origin)},
+                          key_string);
 }
 
 cache::Key variant_key(const Origin& origin, const imaging::ImageRequest& image, bool accepts_webp,

@@ -14,8 +14,10 @@ namespace vignette::proxy {
 struct Snapshot;
 
 // Key of an object of a store of photos (s3, directory). No host or route is in it: however a photo is asked
-// for, it is read once. `path` is percent-encoded and begins with '/'.
-cache::Key original_key(const Origin& origin, std::string_view path, std::string& key_string);
+// for, it is read once. `path` is percent-encoded and begins with '/',
+// `query` is what Origin::object_query() found, mostly nothing.
+cache::Key original_key(const Origin& origin, std::string_view path, std::string_view query,
+                        std::string& key_string);
 
 // Key of a variant (or of `info`). The format is in it: as asked for, else webp where the client lists it,
 // else "auto" (JPEG or PNG, as the source's transparency decides).

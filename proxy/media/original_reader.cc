@@ -83,7 +83,7 @@ bool OriginalReader::use_stale() {
 
 net::Task<std::expected<void, NoOriginal>> OriginalReader::open() {
   const http::FieldList no_fields{};
-  key_ = original_key(origin_, path_, key_string_);
+  key_ = original_key(origin_, path_, {}, key_string_);
   cache::VariantLookup stored = cache::try_lookup_variant(context_.node.store, no_fields, key_, key_string_);
   if (stored.lookup.outcome == cache::Lookup::Outcome::hit) found_ = std::move(stored.lookup.object);
   const cache::Serve serve =

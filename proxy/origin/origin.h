@@ -90,6 +90,14 @@ class Origin {
   // server is up), exhausted. Retries on other servers happen inside; failover to other origins does not.
   virtual net::Task<Result<OriginResponse>> fetch(WorkerContext& context, const OriginRequest& request) = 0;
 
+  // For stores of objects: the part of a client's query that names the object beside the path (such as a
+  // version), a view into `query`; empty when no part does. It belongs to the object's key, and fetch() finds
+  // it again in a request that has nothing but it as its query. Thread-safe, allocates nothing.
+  virtual std::string_view object_query(std::string_view query) const {
+    static_cast<void>(query);
+    return {};
+  }
+
  private:
   std::string name_;
   Kind kind_;

@@ -351,5 +351,5 @@ TEST_CASE("Keys tell origins, formats and kinds apart, and nothing else") {
   imaging::ImageRequest info = request;
   info.kind = imaging::RequestKind::info;
   CHECK(variant_key(origin, info, false, a) != variant_key(origin, request, false, b));
-  CHECK(original_key(origin, "/x/y.jpg", a) != variant_key(origin, request, false, b));
+  CHECK(original_key(origin, "/x/y.jpg", {}, a) != variant_key(origin, request, false, b));
 }
