@@ -1,6 +1,6 @@
 #include "base/bounded_pool.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <utility>
 

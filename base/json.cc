@@ -1,9 +1,8 @@
 #include "base/json.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <cmath>
+#include <iterator>
 
 #include "base/check.h"
 #include "base/strings.h"
@@ -86,13 +85,13 @@ JsonWriter& JsonWriter::literal(std::string_view text) {
 }
 
 JsonWriter& JsonWriter::integer(std::int64_t number) {
-  fmt::format_int text(number);
-  return literal({text.data(), text.size()});
+  char digits[24];
+  return literal({digits, std::to_chars(digits, std::end(digits), number).ptr});
 }
 
 JsonWriter& JsonWriter::unsigned_integer(std::uint64_t number) {
-  fmt::format_int text(number);
-  return literal({text.data(), text.size()});
+  char digits[24];
+  return literal({digits, std::to_chars(digits, std::end(digits), number).ptr});
 }
 
 }  // namespace vignette

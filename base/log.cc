@@ -1,6 +1,5 @@
 #include "base/log.h"
 
-#include <fmt/format.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -8,6 +7,7 @@
 #include <cerrno>
 #include <ctime>
 #include <iterator>
+#include <string>
 #include <system_error>
 
 namespace vignette {
@@ -17,9 +17,7 @@ constexpr std::array<std::string_view, 5> kNames = {"debug", "info", "warn", "er
 // A longer text is cut: a line must not depend on how much a peer sent.
 constexpr std::size_t kMaxTextBytes = 8192;
 
-using Buffer = fmt::memory_buffer;
-
-void append_time(Buffer& out) {
+void append_time(std::string& out) {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   tm utc{};
@@ -29,19 +27,19 @@ void append_time(Buffer& out) {
 }
 
 // Texts quote what clients and origins sent: control characters must not forge lines or drive a terminal.
-void append_visible(Buffer& out, std::string_view text) {
+void append_visible(std::string& out, std::string_view text) {
   bool cut = text.size() > kMaxTextBytes;
   for (char c : text.substr(0, kMaxTextBytes)) {
     auto byte = static_cast<unsigned char>(c);
     if (c == '\n') {
-      out.append(std::string_view("\\n"));
+      out += "\\n";
     } else if (byte < 0x20 || byte == 0x7f) {
       fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
     } else {
       out.push_back(c);
     }
   }
-  if (cut) out.append(std::string_view(" [cut]"));
+  if (cut) out += " [cut]";
 }
 
 bool write_all(int fd, std::string_view line) {
@@ -73,14 +71,12 @@ void Logger::write(LogLevel level, fmt::string_view text, fmt::format_args args)
   // Callers log and then look at errno.
   int saved_errno = errno;
   try {
-    Buffer message;
-    fmt::vformat_to(std::back_inserter(message), text, args);
-    Buffer line;
+    std::string line;
     append_time(line);
     fmt::format_to(std::back_inserter(line), "{:<5} ", to_string(level));
-    append_visible(line, {message.data(), message.size()});
+    append_visible(line, fmt::vformat(text, args));
     line.push_back('\n');
-    emit(level, {line.data(), line.size()});
+    emit(level, line);
   } catch (...) {
     lost_.fetch_add(1, std::memory_order_relaxed);
   }

@@ -1,8 +1,8 @@
 #include "cache/cache_status.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 #include <string>
 
 #include "http/field_list.h"
@@ -36,8 +36,8 @@ class Writer {
     }
   }
   void add_number(std::string_view name, std::int64_t value) {
-    const fmt::format_int digits(value);
-    add({name, {digits.data(), digits.size()}});
+    char digits[24];
+    add({name, {digits, std::to_chars(digits, std::end(digits), value).ptr}});
   }
   void add_text(std::string_view name, std::string_view text) {
     if (text.empty() || !is_string(text)) return;
@@ -68,6 +68,8 @@ std::string_view to_string(Forward forward) {
       return "vary-miss";
     case Forward::stale:
       return "stale";
+    case Forward::partial:
+      return "partial";
     case Forward::request:
       return "request";
     case Forward::bypass:

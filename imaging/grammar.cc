@@ -1,6 +1,6 @@
 #include "imaging/grammar.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <iterator>

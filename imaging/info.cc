@@ -1,6 +1,6 @@
 #include "imaging/info.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/strings.h"
 

@@ -1,6 +1,6 @@
 #include "imaging/url.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <limits>

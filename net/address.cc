@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstring>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace vignette::net {
 namespace {

@@ -14,7 +14,7 @@
 #include <ctime>
 #include <memory>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/fd.h"
 #include "net/address.h"

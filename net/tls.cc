@@ -8,7 +8,7 @@
 #include <cctype>
 #include <unordered_map>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/check.h"
 #include "net/tls_context.h"

@@ -1,7 +1,7 @@
 #include "net/worker.h"
 
 #include <event2/event.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

@@ -6,7 +6,7 @@
 //
 // GET /anything/SIZE is SIZE bytes (at most 1 MiB) with keep-alive, an ETag and a day of freshness; GET
 // /count is the number of requests answered so far. Requests must not have bodies. One thread.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>

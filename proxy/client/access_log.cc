@@ -1,6 +1,6 @@
 #include "proxy/client/access_log.h"
 
-#include <fmt/chrono.h>
+#include <ctime>
 
 #include "base/json.h"
 #include "proxy/policy/client_address.h"
@@ -21,9 +21,10 @@ void write_access_record(LineSink& sink, unsigned worker, const AccessRecord& re
   JsonWriter json(line);
   json.begin_object();
   char time[32];
-  auto stamp = fmt::format_to_n(time, sizeof time, "{:%Y-%m-%dT%H:%M:%SZ}",
-                                fmt::gmtime(std::chrono::system_clock::to_time_t(record.time)));
-  json.field("time", std::string_view(time, stamp.size));
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(record.time);
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  json.field("time", std::string_view(time, std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &utc)));
   json.field("client", ip_to_string(record.client));
   json.field("country", geo::view(record.country));
   field_if(json, "tls", record.connection->tls_version);

@@ -1,6 +1,6 @@
 #include "proxy/client/error_answer.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/html.h"
 #include "http/status.h"

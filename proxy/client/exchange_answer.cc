@@ -1,6 +1,6 @@
 // How an exchange writes its answers: heads with Cache-Status and Age, refusals, the end of it all.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "http/status.h"
 #include "proxy/client/access_log.h"

@@ -1,6 +1,6 @@
 #include "proxy/media/fill_job.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "cache/freshness.h"
 #include "net/signal.h"

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <vector>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/html.h"
 #include "base/strings.h"

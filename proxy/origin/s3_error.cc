@@ -1,6 +1,6 @@
 #include "proxy/origin/s3_error.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <array>

@@ -1,9 +1,9 @@
 #include "proxy/origin/sigv4.h"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
+#include <ctime>
 #include <map>
 #include <string>
 #include <vector>
@@ -47,7 +47,13 @@ std::string without_dots(std::string_view path) {
   return out;
 }
 
-std::string timestamp_of(WallTime now) { return fmt::format("{:%Y%m%dT%H%M%SZ}", now); }
+std::string timestamp_of(WallTime now) {
+  const std::time_t seconds = now.time_since_epoch().count();
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  char text[24];
+  return {text, std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &utc)};
+}
 
 struct CanonicalHeaders {
   std::string block;  // "name:value\n" each

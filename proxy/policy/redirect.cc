@@ -1,6 +1,6 @@
 #include "proxy/policy/redirect.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

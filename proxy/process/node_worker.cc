@@ -1,6 +1,6 @@
 #include "proxy/process/node_worker.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/thread.h"
 #include "proxy/client/connection.h"
