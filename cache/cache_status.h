@@ -9,7 +9,7 @@
 
 namespace vignette::cache {
 
-enum class Forward : std::uint8_t { none, uri_miss, vary_miss, stale, request, bypass, method };
+enum class Forward : std::uint8_t { none, uri_miss, vary_miss, stale, partial, request, bypass, method };
 std::string_view to_string(Forward forward);  // "uri-miss"; "" for none
 
 struct CacheStatus {

@@ -56,6 +56,7 @@ Reason Fill::reason() const {
 Reader Fill::attach() {
   const Lock lock(mutex_);
   if (paced() || private_to_.load() != kNobody || state() == FillState::failed) return {};
+  if (owner_waits_) wake_owners();
   return add_reader(kJoined);
 }
 
@@ -87,6 +88,10 @@ void Fill::wake_owner(int attempt) {
   if (auto& owner = attempts_[attempt].owner) Subscription::State::wake(owner);
 }
 
+void Fill::wake_owners() {
+  for (int attempt = 0; attempt < attempts_started_; ++attempt) wake_owner(attempt);
+}
+
 void Fill::wake_losers() {
   for (int attempt = 0; attempt < attempts_started_; ++attempt) {
     if (attempt != winner_) wake_owner(attempt);
@@ -101,12 +106,13 @@ bool Fill::claim(int attempt) {
 
 // Whether the body may be kept. The reservation begins with what is known to come.
 Reason Fill::find_room(const ObjectHead& head, Reason not_stored) {
-  if (not_stored == Reason::none && head.content_length.value_or(0) > store_.max_object_bytes()) {
+  const std::uint64_t body_bytes = head.flags.is_manifest ? 0 : head.content_length.value_or(0);
+  if (not_stored == Reason::none && body_bytes > store_.max_object_bytes()) {
     not_stored = Reason::too_large;
   }
   if (not_stored == Reason::none) {
     reservation_ = store_.reserve(sizeof(Object) + sizeof(Body) + head.fields.size() +
-                                  static_cast<std::size_t>(head.content_length.value_or(0)));
+                                  static_cast<std::size_t>(body_bytes));
     if (!reservation_) not_stored = Reason::no_room;
   }
   if (not_stored != Reason::none) reservation_ = store_.reserve(0);
@@ -115,7 +121,9 @@ Reason Fill::find_room(const ObjectHead& head, Reason not_stored) {
 
 // Vary: the response belongs under the key of its variant. The fill moves there before the marker says so,
 // so that who follows the marker finds it.
-ObjectRef Fill::make_object(const ObjectHead& head, Reason reason) {
+ObjectRef Fill::make_object(ObjectHead head, Reason reason) {
+  // What is not stored goes to its reader as it comes.
+  if (reason != Reason::none) head.flags.is_manifest = false;
   if (reason != Reason::none || head.vary.empty() || key_selects(key_string_, head.vary_values)) {
     return Object::growing(head, key_, key_string_);
   }
@@ -236,7 +244,8 @@ ObjectRef Fill::store_object() {
 Result<ObjectRef> Fill::commit(int attempt) {
   VCHECK(attempt == winner_ && state() == FillState::streaming);
   Body& body = object_->body();
-  if (object_->content_length().value_or(body.length()) != body.length()) {
+  const bool is_manifest = object_->flags().is_manifest;
+  if (!is_manifest && object_->content_length().value_or(body.length()) != body.length()) {
     const Error error{.code = Code::closed, .blame = Blame::origin, .where = "body ended early"};
     fail(attempt, error);
     return std::unexpected(error);
@@ -305,6 +314,12 @@ std::size_t Fill::room(int attempt) {
   const std::size_t room = room_locked();
   if (room < kPacedResume) owner_waits_ = true;
   return room;
+}
+
+bool Fill::has_readers() {
+  const Lock lock(mutex_);
+  if (readers_.empty()) owner_waits_ = true;
+  return !readers_.empty();
 }
 
 bool Fill::abandoned(int attempt) const {

@@ -136,7 +136,8 @@ class FillWriter {
   void reset();
   explicit operator bool() const { return fill_ != nullptr; }
 
-  // Once, before any append. `not_stored` other than none: passing. A body known to be too large, or one that
+  // Once, before any append. A manifest (manifest.h) is committed without a body. `not_stored` other than
+  // none: passing. A body known to be too large, or one that
   // the store has no room for, is also passing (Fill::reason() says which).
   HeadVerdict set_head(const ObjectHead& head, Reason not_stored);
   // Bytes of the body, in order. The bytes are copied where they are to be kept. limit: more than
@@ -156,8 +157,10 @@ class FillWriter {
   // This attempt is over. The fill fails with it unless another attempt is running and has no head yet.
   void fail(Error error);
 
-  // Posted when room() has come back after it was short, when abandoned() turns true, and when the other
-  // attempt won.
+  // Whether anybody reads it now.
+  bool has_readers() const;
+  // Posted when room() has come back after it was short, when somebody joins after has_readers() said no, when
+  // abandoned() turns true, and when the other attempt won.
   Subscription on_room(Executor& executor, std::move_only_function<void()> callback);
   bool lost() const;  // the other attempt has answered
   // Cuts the slowest reader of a paced fill (for the send stall). False: there is none.
@@ -224,6 +227,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
   void keep_window();
   void wake_readers();
   void wake_owner(int attempt);
+  void wake_owners();
   void wake_losers();
 
   // The winning attempt, without mutex_.
@@ -233,7 +237,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
   Result<ObjectRef> commit(int attempt);
   void fail(int attempt, Error error);
   Reason find_room(const ObjectHead& head, Reason not_stored);
-  ObjectRef make_object(const ObjectHead& head, Reason reason);
+  ObjectRef make_object(ObjectHead head, Reason reason);
   void move_to_variant(const ObjectHead& head, const Key& key, std::string_view key_string);
   bool may_keep(std::size_t more);
   void start_pacing(Reason reason);
@@ -242,6 +246,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
   void leave_table(bool remember_pass);
 
   std::size_t room(int attempt);
+  bool has_readers();
   bool abandoned(int attempt) const;
   bool lost(int attempt) const;
   bool cut_slowest();

@@ -99,6 +99,7 @@ HeadVerdict FillWriter::set_head(const ObjectHead& head, Reason not_stored) {
 }
 Result<void> FillWriter::append(Slice bytes) { return fill_->append(attempt_, std::move(bytes)); }
 std::size_t FillWriter::room() const { return fill_->room(attempt_); }
+bool FillWriter::has_readers() const { return fill_->has_readers(); }
 bool FillWriter::abandoned() const { return fill_->abandoned(attempt_); }
 Result<ObjectRef> FillWriter::commit() { return fill_->commit(attempt_); }
 HeadVerdict FillWriter::complete_with(ObjectRef object, const Object* old) {

@@ -73,7 +73,7 @@ Object::Object(const ObjectHead& head, const Key& key, std::string_view key_stri
 
 ObjectRef Object::complete(ObjectHead head, const Key& key, std::string_view key_string,
                            std::string_view body) {
-  head.content_length = body.size();
+  if (!head.flags.is_manifest) head.content_length = body.size();
   ObjectRef object = growing(head, key, key_string);
   object->body().append_copy(body);
   object->body().complete();
@@ -113,7 +113,8 @@ ObjectHead Object::head() const {
 // A short body is copied: sharing it would keep the whole old block for its sake.
 ObjectRef Object::freshened(ObjectHead head) const {
   VCHECK(body_->state() == Body::State::complete);
-  head.content_length = body_->length();
+  head.flags.is_manifest = flags_.is_manifest;
+  head.content_length = flags_.is_manifest ? content_length_ : body_->length();
   if (body_->length() <= kInlineBody) return rebuilt(head);
   ObjectRef fresh = ObjectRef::adopt(new Object(head, key_, key_string_, 0));
   fresh->body_ = body_;
@@ -123,7 +124,7 @@ ObjectRef Object::freshened(ObjectHead head) const {
 ObjectRef Object::compacted() const {
   VCHECK(body_->state() == Body::State::complete && body_->length() <= kInlineBody);
   ObjectHead same = head();
-  same.content_length = body_->length();
+  if (!flags_.is_manifest) same.content_length = body_->length();
   return rebuilt(same);
 }
 

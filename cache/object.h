@@ -31,6 +31,7 @@ struct ObjectFlags {
   bool no_cache = false;         // validate before every use
   bool heuristic = false;        // the lifetime is a guess (section 4.2.2)
   bool is_vary_marker = false;   // holds no response, only the Vary list of the variants (vary.h)
+  bool is_manifest = false;      // stands for a large response whose bytes lie in chunks (manifest.h)
 };
 
 // What an object is made from. Views are copied.
@@ -63,7 +64,8 @@ class Object {
  public:
   static constexpr std::size_t kInlineBody = 64 * 1024;  // bytes of body that share the block of the head
 
-  // A response with all of its body; content_length is set from it.
+  // A response with all of its body; content_length is set from it. A manifest keeps the content_length that
+  // it is given (of the whole), and has no body.
   static ObjectRef complete(ObjectHead head, const Key& key, std::string_view key_string,
                             std::string_view body);
   // A response whose body is still to come, through body().append_copy() and complete().
@@ -92,6 +94,8 @@ class Object {
   std::string_view vary() const { return vary_; }
   std::string_view vary_values() const { return vary_values_; }
   std::string_view tags() const { return tags_; }
+  // What it was made from; views live as long as the object.
+  ObjectHead head() const;
   std::uint64_t sequence() const { return sequence_; }
 
   // What PurgeBook knows of it. Judged at the book's present sequence: alive, and stale_since() is true.
@@ -140,7 +144,6 @@ class Object {
   Object(const ObjectHead& head, const Key& key, std::string_view key_string, std::size_t inline_room);
   ~Object() = default;
   void destroy() { delete this; }
-  ObjectHead head() const;
   ObjectRef rebuilt(const ObjectHead& head) const;
 
   static constexpr std::int64_t kNeverStale = std::numeric_limits<std::int64_t>::min();

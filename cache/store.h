@@ -46,6 +46,10 @@ class Store {
   virtual Lookup try_lookup(const Key& key, std::string_view key_string) = 0;
   // The same without counting or ranking; null for a miss and for what would have to wait.
   virtual ObjectRef peek(const Key& key, std::string_view key_string) const = 0;
+  // Whether a lookup would in all likelihood hit, in whatever tier, waiting or not. Counts and ranks nothing.
+  virtual bool contains(const Key& key, std::string_view key_string) const {
+    return static_cast<bool>(peek(key, key_string));
+  }
   // Posts the answer (hit or miss) to `executor`, exactly once, unless that has stopped. `key_string` is
   // copied where needed.
   virtual void lookup(const Key& key, std::string_view key_string, Executor& executor,
