@@ -19,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -27,21 +28,16 @@
 #include "base/error.h"
 #include "cache/object.h"
 #include "cache/purge/prefix_epochs.h"
+#include "cache/purge/purge_record.h"
 
 namespace vignette::cache {
 
 class PurgeJournal;
 
-enum class PurgeMode : std::uint8_t {
-  hard,  // gone
-  soft,  // stale from now on: served only as far as stale rules let it
-};
-
 // What a purge names. `name` is a key string for url, a tag's word for tag, the start of a key string for
 // prefix.
 struct PurgeTarget {
-  enum class Kind : std::uint8_t { everything, url, tag, prefix };
-  Kind kind = Kind::everything;
+  PurgeKind kind = PurgeKind::everything;
   std::string name;
   std::string origin;  // prefix only: of this origin alone; "": whatever it came from
 };
@@ -65,6 +61,7 @@ class PurgeBook {
   static constexpr std::size_t kMaxEpochs = std::size_t{1} << 20;  // names; then `exhausted`
   static constexpr std::size_t kMaxPrefixes = 4096;
   static constexpr std::size_t kMaxNameBytes = 16 * 1024;                    // of a target
+  static constexpr std::size_t kMaxTargets = 1024;                           // of one purge
   static constexpr std::size_t kCompactJournalBytes = std::size_t{4} << 20;  // and twice what is alive
 
   struct Limits {
@@ -89,10 +86,13 @@ class PurgeBook {
   // What a fill that begins now carries. Never 0.
   std::uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
 
-  // Blocks for the fsync: never on a loop. In effect for every later judge() once it has returned. Errors:
-  // limit (name too long), exhausted (too many names remembered; a purge of everything always works), io (not
-  // durable, and not in effect).
-  Result<PurgeReceipt> purge(const PurgeTarget& target, PurgeMode mode);
+  // Blocks for the fsync: never on a loop. In effect for every later judge() once it has returned, all
+  // targets or none. Errors: limit (a name too long or too many targets), exhausted (too many names
+  // remembered; a purge of everything always works), io (not durable, and not in effect).
+  Result<PurgeReceipt> purge(std::span<const PurgeTarget> targets, PurgeMode mode);
+  Result<PurgeReceipt> purge(const PurgeTarget& target, PurgeMode mode) {
+    return purge(std::span(&target, 1), mode);
+  }
 
   // One load and compare while nothing was purged since the object was judged last. Remembers the verdict in
   // the object; stale ones also since when (Object::stale_since()).
@@ -109,25 +109,29 @@ class PurgeBook {
   PurgeStats stats() const;
 
  private:
-  struct Names;  // of an object, looked up
   struct Tables;
 
   Verdict judge_again(const Object& object) const;
-  Result<void> make_room(PurgeTarget::Kind kind);
-  Result<void> rewrite_journal();
-  void forget_before(std::uint64_t oldest);
+  PurgeEpoch epoch_of(std::string_view key_string, std::string_view tags) const;
+  Result<void> make_room(std::span<const PurgeRecord> records);
+  bool has_room(std::span<const PurgeRecord> records) const;
+  Result<void> write_journal(std::span<const PurgeRecord> records);
+  Result<void> rewrite_journal(std::span<const PurgeRecord> records);
+  std::string live_records() const;
+  void apply(const PurgeRecord& record);
 
   const Clock& clock_;
   const Limits limits_;
-  std::atomic<std::uint64_t> sequence_;
+  std::atomic<std::uint64_t> sequence_{1};
   std::function<std::uint64_t()> oldest_alive_;
 
   std::mutex purging_;  // one purge at a time; outermost; guards the journal
   std::unique_ptr<PurgeJournal> journal_;
+  bool must_rewrite_ = false;  // its end is not known
 
   mutable std::shared_mutex mutex_;  // guards the tables; short, no I/O inside
   std::unique_ptr<Tables> tables_;
-  std::atomic<std::uint64_t> purges_{0};
+  std::atomic<std::uint64_t> purges_{0}, journal_bytes_{0};
 };
 
 // Null-tolerant: without a book everything lives.
