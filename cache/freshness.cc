@@ -51,6 +51,11 @@ std::optional<seconds> explicit_lifetime(const http::FieldList& fields, WallTime
   return expires_lifetime(fields, date, response_time);
 }
 
+// Whether a lifetime may be guessed (RFC 9111 section 4.2.2).
+bool may_guess(const http::ResponseHead& response) {
+  return http::is_heuristically_cacheable(response.status) || effective_directives(response.fields).public_;
+}
+
 seconds default_lifetime(int status, const CachePolicy& policy) {
   if (is_not_found(status)) return policy.not_found_ttl;
   if (is_server_error(status)) return policy.error_ttl;
@@ -60,8 +65,21 @@ seconds default_lifetime(int status, const CachePolicy& policy) {
 seconds heuristic_lifetime(const http::ResponseHead& response, WallTime response_time) {
   const auto modified = date_of(response.fields, FieldId::last_modified, response_time);
   const WallTime date = date_of(response.fields, FieldId::date, response_time).value_or(response_time);
-  if (!modified || *modified >= date || !http::is_heuristically_cacheable(response.status)) return kNone;
+  if (!modified || *modified >= date || !may_guess(response)) return kNone;
   return std::min((date - *modified) / 10, kMaxHeuristicLifetime);
+}
+
+Lifetime unbounded_lifetime(const http::ResponseHead& response, const CachePolicy& policy,
+                            WallTime response_time) {
+  if (auto stated = explicit_lifetime(response.fields, response_time)) {
+    return {.seconds = *stated, .is_explicit = true};
+  }
+  if (policy.mode == CacheMode::off) return {};
+  if (const seconds given = default_lifetime(response.status, policy); given > kNone)
+    return {.seconds = given};
+  if (policy.mode != CacheMode::on || !policy.heuristics) return {};
+  const seconds guessed = heuristic_lifetime(response, response_time);
+  return {.seconds = guessed, .is_heuristic = guessed > kNone};
 }
 
 bool has_validator(const http::FieldList& fields, WallTime now) {
@@ -110,16 +128,18 @@ Reason check_freshness(const http::ResponseHead& response, const CachePolicy& po
     return says_something ? Reason::zero_lifetime : Reason::no_freshness;
   }
   if (says_something) return Reason::none;
-  const bool may_revalidate =
-      policy.mode == CacheMode::on && http::is_heuristically_cacheable(response.status);
+  const bool may_revalidate = policy.mode == CacheMode::on && may_guess(response);
   return may_revalidate ? Reason::none : Reason::no_freshness;
 }
 
+// The first member counts (RFC 9111 section 5.1). What follows its digits is passed over rather than the
+// whole ignored: a response is taken for too old, not for too young. Without digits there is no age.
 seconds age_value(const http::FieldList& fields) {
   const http::Field* field = fields.find(FieldId::age);
   if (!field) return kNone;
-  std::string_view value = field->value.substr(0, field->value.find(','));
-  return http::parse_delta_seconds(trim(value)).value_or(kNone);
+  std::string_view value = trim(field->value);
+  value = value.substr(0, value.find_first_not_of("0123456789"));
+  return http::parse_delta_seconds(value).value_or(kNone);
 }
 
 ObjectFlags flags_of(const http::ResponseDirectives& directives, const Lifetime& lifetime) {
@@ -177,14 +197,11 @@ http::ResponseDirectives effective_directives(const http::FieldList& response) {
 
 Lifetime freshness_lifetime(const http::ResponseHead& response, const CachePolicy& policy,
                             WallTime response_time) {
-  if (auto stated = explicit_lifetime(response.fields, response_time)) {
-    return {.seconds = *stated, .is_explicit = true};
-  }
-  if (policy.mode != CacheMode::on) return {};
-  if (policy.default_ttl > kNone) return {.seconds = default_lifetime(response.status, policy)};
-  if (!policy.heuristics) return {};
-  const seconds guessed = heuristic_lifetime(response, response_time);
-  return {.seconds = guessed, .is_heuristic = guessed > kNone};
+  Lifetime lifetime = unbounded_lifetime(response, policy, response_time);
+  if (!lifetime.is_explicit && lifetime.seconds == kNone) return lifetime;
+  lifetime.seconds = std::max(lifetime.seconds, policy.min_ttl);
+  if (policy.max_ttl) lifetime.seconds = std::min(lifetime.seconds, *policy.max_ttl);
+  return lifetime;
 }
 
 Reason decide_storable(const RequestFacts& request, const http::ResponseHead& response,
@@ -244,6 +261,8 @@ Assessment assess(const http::RequestHead& request, const http::ResponseHead& re
   scratch.vary_values.clear();
   scratch.tags.clear();
   append_stored_fields(fields, scratch.fields);
+  append_date(date_of(fields, FieldId::date, times.response_time).value_or(times.response_time),
+              scratch.fields);
   append_tags(fields, scratch.tags);
 
   ObjectHead& head = result.head;

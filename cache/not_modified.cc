@@ -1,4 +1,7 @@
 // What a 304 makes of a stored head.
+#include <algorithm>
+#include <iterator>
+
 #include "base/strings.h"
 #include "cache/freshness.h"
 #include "cache/stored_fields.h"
@@ -9,14 +12,19 @@ namespace {
 
 using http::FieldId;
 
-// What describes the stored bytes stays (RFC 9111 section 3.2).
-bool describes_body(FieldId id) {
-  return id == FieldId::content_encoding || id == FieldId::content_type || id == FieldId::content_range ||
-         id == FieldId::content_length;
+// What describes the stored bytes stays as they do: Content-Length by RFC 9111 section 3.2, the others since
+// nothing that a 304 says can change bytes. The entity tag is the one that the origin has just confirmed.
+bool describes_body(const http::Field& field) {
+  static constexpr std::string_view kDigests[] = {"content-md5", "content-digest", "repr-digest", "digest"};
+  return field.id == FieldId::content_encoding || field.id == FieldId::content_range ||
+         field.id == FieldId::content_length || field.id == FieldId::etag ||
+         std::ranges::find(kDigests, field.name) != std::end(kDigests);
 }
 
+// Its Date is that of the 304, or when this came.
 bool is_replaced(const http::Field& stored, const http::FieldList& update) {
-  return !describes_body(stored.id) && update.find(stored.name) != nullptr;
+  if (stored.id == FieldId::date) return true;
+  return !describes_body(stored) && update.find(stored.name) != nullptr;
 }
 
 }  // namespace
@@ -36,7 +44,7 @@ Assessment assess_not_modified(const Object& old, const http::RequestHead& reque
     if (!is_replaced(field, not_modified.fields)) merged.fields.add(field);
   }
   for (const http::Field& field : not_modified.fields) {
-    if (!describes_body(field.id)) merged.fields.add(field);
+    if (!describes_body(field) || !stored.find(field.name)) merged.fields.add(field);
   }
   Assessment result = assess(request, merged, policy, times, scratch);
   result.head.content_length = merged.content_length;

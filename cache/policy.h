@@ -3,27 +3,32 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 namespace vignette::cache {
 
 enum class CacheMode : std::uint8_t {
   off,
-  explicit_only,  // stores what the origin gave a lifetime; servers' default
-  on,             // also heuristic and default lifetimes
+  explicit_only,  // stores what the origin or the route gave a lifetime; servers' default
+  on,             // also what has a heuristic one, or only a validator
 };
 
 struct CachePolicy {
   CacheMode mode = CacheMode::explicit_only;
-  // Lifetime where the origin says nothing; 24 h for s3, directory and images, 0 (none) for servers. It
-  // also turns on the two negative lifetimes.
-  std::chrono::seconds default_ttl{0};
-  std::chrono::seconds not_found_ttl{10};  // 404 and 410
-  std::chrono::seconds error_ttl{1};       // 500, 502, 503, 504
-  bool heuristics = true;                  // RFC 9111 section 4.2.2, in mode on only
-  // Where the response gives no such directive and has a lifetime; never past must-revalidate.
-  std::chrono::seconds stale_while_revalidate{60};
+  // Lifetimes where the origin says nothing; 0: none.
+  std::chrono::seconds default_ttl{0};    // 24 h for s3, directory and images
+  std::chrono::seconds not_found_ttl{0};  // 404 and 410
+  std::chrono::seconds error_ttl{0};      // 500, 502, 503, 504
+  // Bounds of whatever lifetime there is; none is made where there is none, and no directive that forbids
+  // storing or reuse is overruled.
+  std::chrono::seconds min_ttl{0};
+  std::optional<std::chrono::seconds> max_ttl;
+  bool heuristics = true;  // RFC 9111 section 4.2.2, in mode on only
+  // Where the response gives no such directive and has a lifetime; never past must-revalidate. The first is
+  // 0 for servers: RFC 9111 section 4.2.4 leaves it to them.
+  std::chrono::seconds stale_while_revalidate{0};
   std::chrono::seconds stale_if_error{std::chrono::hours(24)};
-  bool obey_request = false;  // no-cache, no-store, max-age, min-fresh, max-stale of requests
+  bool obey_request = false;  // no-cache, no-store, max-age, min-fresh, max-stale, only-if-cached of requests
   bool store_set_cookie = false;
 };
 
@@ -32,6 +37,9 @@ inline CachePolicy media_policy() {
   CachePolicy policy;
   policy.mode = CacheMode::on;
   policy.default_ttl = std::chrono::hours(24);
+  policy.not_found_ttl = std::chrono::seconds(10);
+  policy.error_ttl = std::chrono::seconds(1);
+  policy.stale_while_revalidate = std::chrono::seconds(60);
   return policy;
 }
 

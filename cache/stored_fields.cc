@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "cache/object.h"
+#include "http/date.h"
 #include "http/hop_by_hop.h"
 
 namespace vignette::cache {
@@ -30,6 +31,12 @@ void append_stored_fields(const http::FieldList& fields, std::string& out) {
   for (const http::Field& field : fields) {
     if (is_stored_field(field.id)) append_stored_field(field, out);
   }
+}
+
+void append_date(WallTime date, std::string& out) {
+  char text[http::kDateBytes];
+  http::format_date(date, text);
+  out.append("Date: ").append(text, sizeof text).append("\r\n");
 }
 
 bool read_stored_fields(std::string_view stored, std::string& names, http::FieldList& out) {

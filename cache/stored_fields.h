@@ -4,18 +4,20 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "http/field_list.h"
 
 namespace vignette::cache {
 
-// Fields that are not stored: those of one connection (Connection must have been applied before), what the
-// per-request part of an answer writes itself (Content-Length, Date, Age), and Surrogate-Control, which was
-// for us.
+// Fields that are not stored as they came: those of one connection (Connection must have been applied
+// before), what the per-request part of an answer writes itself (Content-Length, Age), Surrogate-Control,
+// which was for us, and Date, which append_date() writes so that every stored response has exactly one.
 bool is_stored_field(http::FieldId id);
 
 // Appends `Name: value\r\n` for each field that is stored; known names in their conventional spelling.
 void append_stored_fields(const http::FieldList& fields, std::string& out);
 void append_stored_field(const http::Field& field, std::string& out);
+void append_date(WallTime date, std::string& out);
 
 // Reads a stored block back into a list (for a 304, for tests). False when it is not well formed or too long.
 // Names must be lower case in a list, so they are written to `names`, which must live as long as `out`.

@@ -9,14 +9,45 @@
 namespace vignette::cache {
 namespace {
 
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+// Without the blanks around commas, but for those in quoted strings.
+void append_list(std::string_view value, std::string& out) {
+  const std::size_t start = out.size();
+  bool is_quoted = false;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    const char c = value[i];
+    if (is_quoted && c == '\\' && i + 1 < value.size()) {
+      out.append(value.substr(i++, 2));
+      continue;
+    }
+    if (c == '"') is_quoted = !is_quoted;
+    if (!is_quoted && is_blank(c) && (out.size() == start || out.back() == ',')) continue;
+    if (!is_quoted && c == ',') {
+      while (out.size() > start && is_blank(out.back())) out.pop_back();
+    }
+    out += c;
+  }
+}
+
 void append_joined(const http::FieldList& request, std::string_view name, std::string& out) {
   bool is_first = true;
   for (const http::Field& field : request) {
     if (field.name != name) continue;
-    if (!is_first) out += ", ";
-    out += trim(field.value);
+    if (!is_first) out += ',';
+    append_list(trim(field.value), out);
     is_first = false;
   }
+}
+
+// Language tags and qualities know neither case nor blanks (RFC 9110 section 12.5.4).
+void append_languages(const http::FieldList& request, std::string& out) {
+  const std::size_t start = out.size();
+  append_joined(request, "accept-language", out);
+  const auto end = std::remove_if(out.begin() + static_cast<std::ptrdiff_t>(start), out.end(), is_blank);
+  out.erase(end, out.end());
+  std::transform(out.begin() + static_cast<std::ptrdiff_t>(start), out.end(),
+                 out.begin() + static_cast<std::ptrdiff_t>(start), [](char c) { return to_lower(c); });
 }
 
 }  // namespace
@@ -49,6 +80,8 @@ bool append_vary_values(std::string_view list, const http::FieldList& request, s
     values += ':';
     if (name == "accept-encoding") {
       values += http::to_string(http::preferred_coding(request));
+    } else if (name == "accept-language") {
+      append_languages(request, values);
     } else {
       append_joined(request, name, values);
     }

@@ -84,7 +84,9 @@ Precondition evaluate_preconditions(const RequestHead& request, const Representa
   }
   if (!reads || !representation.exists) return Precondition::proceed;
   const std::optional<HttpDate> since = date_of(fields, FieldId::if_modified_since);
-  const bool unchanged = since && representation.last_modified && *representation.last_modified <= *since;
+  const std::optional<HttpDate> changed =
+      representation.last_modified ? representation.last_modified : representation.date;
+  const bool unchanged = since && changed && *changed <= *since;
   return unchanged ? Precondition::not_modified : Precondition::proceed;
 }
 

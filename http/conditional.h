@@ -28,6 +28,9 @@ struct Representation {
   std::string_view etag;  // the field's value, "" when there is none
   std::optional<HttpDate> last_modified;
   bool exists = true;
+  // When a stored response without Last-Modified was made or came: what If-Modified-Since is held against
+  // then (RFC 9111 §4.3.2).
+  std::optional<HttpDate> date = std::nullopt;
 };
 
 enum class Precondition : std::uint8_t {

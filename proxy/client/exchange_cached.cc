@@ -223,7 +223,10 @@ void Exchange::append_part(const cache::Object& object) {
 bool Exchange::select_part(const cache::Object& object, std::optional<std::uint64_t>& length, int& status) {
   std::string& extra = scratch_.extra;
   auto condition = http::evaluate_preconditions(
-      head_, {.etag = object.etag(), .last_modified = object.last_modified(), .exists = true});
+      head_, {.etag = object.etag(),
+              .last_modified = object.last_modified(),
+              .exists = true,
+              .date = object.date().value_or(object.response_time())});
   if (condition == http::Precondition::precondition_failed) {
     refuse({.status = 412, .reason = "precondition_failed", .detail = "The precondition does not hold."});
     return false;

@@ -65,6 +65,12 @@ void H1Responder::choose_framing(const ResponseParts& parts) {
   }
 }
 
+// Who made a response dates it (RFC 9110 §6.6.1).
+std::string_view H1Responder::date_for(const ResponseParts& parts) const {
+  const http::Field* made = parts.fields ? parts.fields->find(http::FieldId::date) : nullptr;
+  return made ? made->value : http_date_;
+}
+
 // The status line says 1.1 whatever the client speaks (RFC 9112 §2.3).
 void H1Responder::write_lines(const ResponseParts& parts) {
   std::string_view phrase = http::reason_phrase(parts.status);
@@ -78,9 +84,8 @@ void H1Responder::write_lines(const ResponseParts& parts) {
   put_number(at, static_cast<std::uint64_t>(parts.status));
   put(at, " ");
   put(at, phrase);
-  put(at, "\r\nDate: ");
-  put(at, http_date_);
   put(at, "\r\n");
+  if (parts.wire.empty()) put_line(at, "Date", date_for(parts));
   put(at, parts.extra);
   if (parts.fields) {
     for (const http::Field& field : *parts.fields) {

@@ -19,13 +19,14 @@
 
 namespace vignette::proxy {
 
-// The head of an answer. Status line, Date, framing and connection fields are the codec's; then come
-// `extra`, `fields` and `wire`, whichever is there. Texts are copied, `wire` is kept by reference.
+// The head of an answer. Status line, framing and connection fields are the codec's, and Date where `fields`
+// has none and there is no `wire`; then come `extra`, `fields` and `wire`, whichever is there. Texts are
+// copied, `wire` is kept by reference.
 struct ResponseParts {
   int status = 200;
   std::string_view extra;                   // complete "Name: value\r\n" lines, this answer's own
   const http::FieldList* fields = nullptr;  // end-to-end fields; framing fields in it are ignored
-  Slice wire;  // stored lines of a cached object, with the blank line behind them
+  Slice wire;  // stored lines of a cached object, Date among them, with the blank line behind them
   // Of the body as GET would get it; nullopt: unknown, the codec chooses its framing.
   std::optional<std::uint64_t> content_length;
 };

@@ -131,9 +131,10 @@ TEST_CASE("an authorized response is stored only when it says that it may") {
 TEST_CASE("an object goes from fresh over the stale windows to nothing") {
   const Fields plain = {{"cache-control", "max-age=100"}};
   CHECK(served(plain, seconds(99)) == Serve::fresh);
-  CHECK(served(plain, seconds(100)) == Serve::stale_while_revalidate);
-  CHECK(served(plain, seconds(159)) == Serve::stale_while_revalidate);
-  CHECK(served(plain, seconds(160)) == Serve::stale_if_error);
+  CHECK(served(plain, seconds(100)) == Serve::stale_if_error);
+  CHECK(served(plain, seconds(100), media_policy()) == Serve::stale_while_revalidate);
+  CHECK(served(plain, seconds(159), media_policy()) == Serve::stale_while_revalidate);
+  CHECK(served(plain, seconds(160), media_policy()) == Serve::stale_if_error);
   CHECK(served(plain, hours(24) + seconds(99)) == Serve::stale_if_error);
   CHECK(served(plain, hours(24) + seconds(100)) == Serve::must_revalidate);
   CHECK(served({{"cache-control", "max-age=100, must-revalidate"}}, seconds(100)) == Serve::must_revalidate);
@@ -142,8 +143,8 @@ TEST_CASE("an object goes from fresh over the stale windows to nothing") {
                seconds(106)) == Serve::must_revalidate);
   CHECK(served({{"cache-control", "no-cache"}, {"etag", "\"a\""}}, seconds(0)) == Serve::must_revalidate);
   CHECK(served({{"cache-control", "max-age=0"}, {"etag", "\"a\""}}, seconds(0)) == Serve::must_revalidate);
-  CHECK(served({{"cache-control", "max-age=100"}, {"age", "90"}}, seconds(10)) ==
-        Serve::stale_while_revalidate);
+  CHECK(served({{"cache-control", "max-age=100"}, {"age", "90"}}, seconds(9)) == Serve::fresh);
+  CHECK(served({{"cache-control", "max-age=100"}, {"age", "90"}}, seconds(10)) == Serve::stale_if_error);
 }
 
 TEST_CASE("request directives count where the route obeys them") {
@@ -171,13 +172,17 @@ TEST_CASE("a 304 replaces fields and lifetime but not what describes the bytes")
   http::RequestHead request;
   request.method = http::Method::get;
   AssessmentScratch scratch;
-  const auto update =
-      response(304, {{"cache-control", "max-age=7"}, {"x-a", "2"}, {"content-type", "text/html"}});
+  const auto update = response(304, {{"cache-control", "max-age=7"},
+                                     {"x-a", "2"},
+                                     {"content-type", "image/jpeg; x=1"},
+                                     {"content-encoding", "br"},
+                                     {"etag", "\"v2\""}});
   const Assessment made = assess_not_modified(*old, request, update, {}, {kNow, kNow}, scratch);
   CHECK(made.not_stored == Reason::none);
   const ObjectRef fresh = old->freshened(made.head);
   CHECK(fresh->status() == 200);
-  CHECK(fresh->field("content-type") == "image/jpeg");
+  CHECK(fresh->field("content-type") == "image/jpeg; x=1");
+  CHECK(fresh->field("date") == kDate);
   CHECK(fresh->field("x-a") == "2");
   CHECK(fresh->etag() == "\"v1\"");
   CHECK(fresh->freshness_lifetime() == seconds(7));
