@@ -9,12 +9,13 @@
 #include "base/check.h"
 #include "cache/fill_places.h"
 #include "cache/fill_table.h"
+#include "cache/purge/purge_book.h"
 #include "cache/vary.h"
 
 namespace vignette::cache {
 
 Fill::Fill(Store& store, FillTable* table, const Key& key, std::string_view key_string, TimePoint now)
-    : store_(store), table_(table), key_(key), key_string_(key_string), started_at_(now), slot_key_(key) {}
+    : store_(store), table_(table), key_(key), key_string_(key_string), started_at_(now), sequence_(sequence_of(store.purges())), slot_key_(key) {}
 
 Fill::Start Fill::start(Store& store, FillTable* table, const Key& key, std::string_view key_string,
                         TimePoint now) {
@@ -25,7 +26,7 @@ Fill::Start Fill::start(Store& store, FillTable* table, const Key& key, std::str
 }
 
 Reader Fill::add_reader(int attempt) {
-  readers_.push_back(std::make_shared<Reader::Place>(attempt));
+  readers_.push_back(std::make_shared<Reader::Place>(attempt, sequence_of(store_.purges())));
   return Reader(shared_from_this(), readers_.back());
 }
 
@@ -55,9 +56,25 @@ Reason Fill::reason() const {
 
 Reader Fill::attach() {
   const Lock lock(mutex_);
-  if (paced() || private_to_.load() != kNobody || state() == FillState::failed) return {};
+  if (paced() || private_to_.load() != kNobody || state() == FillState::failed || is_purged()) return {};
   if (owner_waits_) wake_owners();
   return add_reader(kJoined);
+}
+
+// As far as it is known what it brings: its tags come with the head.
+bool Fill::is_purged() const {
+  const PurgeBook* book = store_.purges();
+  if (!book || book->sequence() == sequence_) return false;
+  if (object_) return book->judge(*object_) == Verdict::dead;
+  return book->judge(sequence_, key_string_, "") == Verdict::dead;
+}
+
+// Whether a purge has named it since it began; those who joined after that purge are then refused.
+bool Fill::was_purged(const Object& object) {
+  const PurgeBook* book = store_.purges();
+  if (!book || book->judge(object) != Verdict::dead) return false;
+  refused_from_.store(book->death_of(object.key_string(), object.tags()), std::memory_order_release);
+  return true;
 }
 
 FillWriter Fill::start_second(TimePoint now, Reader& reader) {
@@ -136,7 +153,7 @@ ObjectRef Fill::make_object(ObjectHead head, Reason reason) {
 void Fill::move_to_variant(const ObjectHead& head, const Key& key, std::string_view key_string) {
   const Key from = std::exchange(slot_key_, key);
   if (table_) table_->add(shared_from_this(), key, key_string);
-  store_.insert(make_vary_marker(key_, key_string_, head.vary));
+  store_.insert(make_vary_marker(key_, key_string_, head.vary, head.sequence));
   if (table_) table_->remove(*this, from);
 }
 
@@ -148,6 +165,7 @@ HeadVerdict Fill::set_head(int attempt, const ObjectHead& head, Reason not_store
   const Reason reason = find_room(head, not_stored);
   ObjectRef object = make_object(head, reason);
   const bool is_private = reason != Reason::none || !object->is_shareable();
+  if (was_purged(*object) && !is_private) leave_table(false);
   {
     const Lock lock(mutex_);
     object_ = std::move(object);
@@ -168,7 +186,11 @@ HeadVerdict Fill::complete_with(int attempt, ObjectRef object, const Object* old
     const Lock lock(mutex_);
     if (!claim(attempt)) return HeadVerdict::lost;
   }
-  if (old) {
+  // A purge of what was validated names what it has become, too: nobody sees its bytes under a newer number.
+  if ((old && was_purged(*old)) || was_purged(*object)) {
+    const Lock lock(mutex_);
+    reason_ = Reason::purged;
+  } else if (old) {
     store_.replace_head(*old, object);
   } else {
     store_.insert(object);
@@ -233,6 +255,11 @@ ObjectRef Fill::store_object() {
   reservation_.set_to(object->footprint());
   object->adopt(std::move(reservation_));
   reservation_ = Reservation();
+  if (judge(store_.purges(), *object) == Verdict::dead) {
+    const Lock lock(mutex_);
+    reason_ = Reason::purged;
+    return object;
+  }
   const Insertion insertion = store_.insert(object);
   if (insertion == Insertion::too_large || insertion == Insertion::no_room) {
     const Lock lock(mutex_);

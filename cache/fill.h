@@ -17,6 +17,9 @@
 // joined under the primary key asks vary_matches() (vary.h) before it sends the object, and looks up again
 // if the answer is no.
 //
+// A fill that began before a purge of its object is not stored. Who joined before the purge still gets its
+// bytes; who joined later sees `refused`, and nobody joins any more once the fill is known to be named.
+//
 // A fill that may not be stored, or whose body passes the store's limit, is paced: it takes no new readers,
 // its slot is given up, chunks before the slowest reader are dropped, and the writer gets room() only as
 // that reader moves on. When the last reader of a paced fill leaves, the writer is told (abandoned()). A
@@ -29,6 +32,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -196,6 +200,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
   const Key& key() const { return key_; }
   std::string_view key_string() const { return key_string_; }
   TimePoint started_at() const { return started_at_; }
+  std::uint64_t sequence() const { return sequence_; }  // of purges when it began
 
   // A further reader from byte 0. Empty when it is paced or failed.
   Reader attach();
@@ -219,6 +224,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
   };
 
   // With mutex_ held.
+  bool is_purged() const;
   Reader add_reader(int attempt);
   FillWriter add_attempt();
   bool claim(int attempt);
@@ -242,6 +248,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
   bool may_keep(std::size_t more);
   void start_pacing(Reason reason);
   ObjectRef store_object();
+  bool was_purged(const Object& object);
   void publish_end(FillState state, ObjectRef object);
   void leave_table(bool remember_pass);
 
@@ -258,12 +265,15 @@ class Fill : public std::enable_shared_from_this<Fill> {
   const Key key_;
   const std::string key_string_;
   const TimePoint started_at_;
+  const std::uint64_t sequence_;
   Key slot_key_;  // where the table has it; the winner's
 
   std::atomic<FillState> state_{FillState::waiting_head};
   std::atomic<bool> paced_{false};
   std::atomic<int> private_to_{kNobody};  // the attempt whose reader alone may read
   std::atomic<bool> freshened_{false};
+  // Readers that joined at this sequence of purges or later do not see what it brings: it was purged before.
+  std::atomic<std::uint64_t> refused_from_{std::numeric_limits<std::uint64_t>::max()};
   mutable std::mutex mutex_;  // guards all below
   ObjectRef object_;
   Error error_;

@@ -38,6 +38,7 @@ FillState Reader::state() const {
   if (place_->is_cut.load(std::memory_order_acquire)) return FillState::cut;
   const FillState state = fill_->state();
   if (state == FillState::waiting_head) return state;
+  if (place_->joined_at >= fill_->refused_from_.load(std::memory_order_acquire)) return FillState::refused;
   const int owner = fill_->private_to_.load(std::memory_order_acquire);
   if (owner != Fill::kNobody && !place_->owns(owner)) return FillState::refused;
   return state;
@@ -95,7 +96,9 @@ void FillWriter::reset() {
 }
 
 HeadVerdict FillWriter::set_head(const ObjectHead& head, Reason not_stored) {
-  return fill_->set_head(attempt_, head, not_stored);
+  ObjectHead stamped = head;
+  if (stamped.sequence == 0 || stamped.sequence > fill_->sequence_) stamped.sequence = fill_->sequence_;
+  return fill_->set_head(attempt_, stamped, not_stored);
 }
 Result<void> FillWriter::append(Slice bytes) { return fill_->append(attempt_, std::move(bytes)); }
 std::size_t FillWriter::room() const { return fill_->room(attempt_); }

@@ -10,7 +10,7 @@
 namespace vignette::cache {
 
 struct Reader::Place {
-  explicit Place(int by_attempt) {
+  Place(int by_attempt, std::uint64_t at_sequence) : joined_at(at_sequence) {
     if (by_attempt >= 0) owned_attempts = own(by_attempt);
   }
   static unsigned own(int by_attempt) { return 1U << by_attempt; }
@@ -19,7 +19,8 @@ struct Reader::Place {
 
   std::atomic<std::uint64_t> position{0};
   std::atomic<bool> is_cut{false};
-  unsigned owned_attempts = 0;  // a bit each; none: joined
+  unsigned owned_attempts = 0;    // a bit each; none: joined
+  const std::uint64_t joined_at;  // sequence of purges
 };
 
 struct Subscription::State {

@@ -228,6 +228,7 @@ ServeDecision decide_serve(const Object& object, WallTime now, const http::Reque
   ServeDecision decision;
   decision.age = current_age(object, now);
   decision.ttl = object.freshness_lifetime() - decision.age;
+  if (const auto since = object.stale_since()) decision.ttl = std::min(decision.ttl, *since - now);
   if (object.flags().no_cache || (request && request->no_cache)) return decision;
   seconds left = decision.ttl;
   if (request && request->max_age) left = std::min(left, *request->max_age - decision.age);

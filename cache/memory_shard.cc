@@ -125,6 +125,21 @@ std::unique_ptr<MemoryShard::Node> MemoryShard::erase(const Key& key, std::strin
   return remove(node);
 }
 
+std::unique_ptr<MemoryShard::Node> MemoryShard::drop_purged(const Object& object) {
+  --counters_.hits;
+  ++counters_.misses;
+  auto* node = const_cast<Node*>(find_node(object.key()));
+  if (!node || node->object.get() != &object) return nullptr;
+  ++counters_.purged;
+  return remove(node);
+}
+
+void MemoryShard::append_to(std::vector<ObjectRef>& objects) const {
+  for (const Node* node : buckets_) {
+    for (; node; node = node->same_bucket) objects.push_back(node->object);
+  }
+}
+
 std::unique_ptr<MemoryShard::Node> MemoryShard::take_any() {
   Node* node = small_.oldest ? small_.oldest : main_.oldest;
   return node ? remove(node) : nullptr;

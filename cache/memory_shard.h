@@ -45,6 +45,9 @@ class MemoryShard {
   // As above, but only in place of `old`. False: not there.
   bool replace(const Object& old, std::unique_ptr<Node>& node);
   std::unique_ptr<Node> erase(const Key& key, std::string_view key_string);
+  // What find() has just given turned out to be purged: a miss after all. Null: it is gone already.
+  std::unique_ptr<Node> drop_purged(const Object& object);
+  void append_to(std::vector<ObjectRef>& objects) const;
   // What S3-FIFO lets go next; null when the shard is empty.
   std::unique_ptr<Node> evict();
   std::unique_ptr<Node> take_any();

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "cache/memory_shard.h"
+#include "cache/purge/purge_book.h"
 
 namespace vignette::cache {
 namespace {
@@ -45,6 +46,8 @@ class MemoryStore::Tier final : public Budget, public std::enable_shared_from_th
   void clear();
   StoreStats stats();
   std::uint64_t max_object_bytes() const { return max_object_bytes_; }
+  const PurgeBook* purges() const { return purges_; }
+  void visit(const std::function<void(const Object&)>& visit);
 
  private:
   struct alignas(64) Slot {
@@ -57,11 +60,13 @@ class MemoryStore::Tier final : public Budget, public std::enable_shared_from_th
 
   Slot& slot_of(const Key& key) { return *slots_[(key.hi >> 40) & (slots_.size() - 1)]; }
   void settle(Slot& slot);
+  void drop_purged(Slot& slot, const Object& object);
   std::size_t evict_one();
   std::unique_ptr<Node> make_node(ObjectRef object, bool must);
 
   const std::uint64_t budget_;
   const std::uint64_t max_object_bytes_;
+  const PurgeBook* const purges_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> refused_too_large_{0}, refused_no_room_{0};
@@ -70,7 +75,8 @@ class MemoryStore::Tier final : public Budget, public std::enable_shared_from_th
 MemoryStore::Tier::Tier(const MemoryStoreOptions& options)
     : budget_(options.budget_bytes),
       max_object_bytes_(options.max_object_bytes ? std::min(options.max_object_bytes, kMaxObjectBytes)
-                                                 : std::min(options.budget_bytes / 8, kMaxObjectBytes)) {
+                                                 : std::min(options.budget_bytes / 8, kMaxObjectBytes)),
+      purges_(options.purges) {
   const std::size_t count = shard_count(options);
   const std::uint64_t large = std::max(kLargeObjectBytes, budget_ / 100);
   for (std::size_t i = 0; i < count; ++i) slots_.push_back(std::make_unique<Slot>(budget_ / count, large));
@@ -140,14 +146,45 @@ std::unique_ptr<Node> MemoryStore::Tier::make_node(ObjectRef object, bool must) 
 
 ObjectRef MemoryStore::Tier::find(const Key& key, std::string_view key_string) {
   Slot& slot = slot_of(key);
+  ObjectRef found;
+  {
+    const std::lock_guard lock(slot.mutex);
+    found = slot.shard.find(key, key_string);
+  }
+  if (!found || judge(purges_, *found) != Verdict::dead) return found;
+  drop_purged(slot, *found);
+  return nullptr;
+}
+
+// It was counted as a hit.
+void MemoryStore::Tier::drop_purged(Slot& slot, const Object& object) {
+  std::unique_ptr<Node> dropped;
   const std::lock_guard lock(slot.mutex);
-  return slot.shard.find(key, key_string);
+  dropped = slot.shard.drop_purged(object);
+  settle(slot);
+}
+
+void MemoryStore::Tier::visit(const std::function<void(const Object&)>& visit) {
+  std::vector<ObjectRef> objects;
+  for (auto& slot : slots_) {
+    {
+      const std::lock_guard lock(slot->mutex);
+      slot->shard.append_to(objects);
+    }
+    for (const ObjectRef& object : objects) visit(*object);
+    objects.clear();
+  }
 }
 
 ObjectRef MemoryStore::Tier::peek(const Key& key, std::string_view key_string) {
   Slot& slot = slot_of(key);
-  const std::lock_guard lock(slot.mutex);
-  return slot.shard.peek(key, key_string);
+  ObjectRef found;
+  {
+    const std::lock_guard lock(slot.mutex);
+    found = slot.shard.peek(key, key_string);
+  }
+  if (found && judge(purges_, *found) == Verdict::dead) return nullptr;
+  return found;
 }
 
 Insertion MemoryStore::Tier::insert(ObjectRef object) {
@@ -244,5 +281,7 @@ Reservation MemoryStore::reserve(std::size_t bytes) {
 
 std::uint64_t MemoryStore::max_object_bytes() const { return tier_->max_object_bytes(); }
 StoreStats MemoryStore::stats() const { return tier_->stats(); }
+const PurgeBook* MemoryStore::purges() const { return tier_->purges(); }
+void MemoryStore::visit(const std::function<void(const Object&)>& visit) const { tier_->visit(visit); }
 
 }  // namespace vignette::cache

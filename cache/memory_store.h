@@ -19,6 +19,7 @@ struct MemoryStoreOptions {
   std::uint64_t budget_bytes = std::uint64_t{256} << 20;
   std::uint64_t max_object_bytes = 0;  // 0: an eighth of the budget, at most kMaxObjectBytes
   std::size_t shards = 0;              // 0: by budget; else rounded up to a power of two
+  const PurgeBook* purges = nullptr;   // outlives the store; null: nothing is ever purged
 };
 
 class MemoryStore final : public Store {
@@ -44,6 +45,8 @@ class MemoryStore final : public Store {
   Reservation reserve(std::size_t bytes) override;
   std::uint64_t max_object_bytes() const override;
   StoreStats stats() const override;
+  const PurgeBook* purges() const override;
+  void visit(const std::function<void(const Object&)>& visit) const override;
 
  private:
   class Tier;

@@ -18,6 +18,8 @@ struct Lookup {
   ObjectRef object;  // set exactly for a hit; fresh or stale is for the caller to decide (freshness.h)
 };
 
+class PurgeBook;
+
 enum class Insertion : std::uint8_t { inserted, replaced, too_large, no_room };
 
 struct StoreStats {
@@ -36,6 +38,7 @@ struct StoreStats {
   std::uint64_t ghost_hits = 0;       // insertions that went straight to main
   std::uint64_t refused_too_large = 0;
   std::uint64_t refused_no_room = 0;
+  std::uint64_t purged = 0;  // found dead, and dropped
 };
 
 class Store {
@@ -71,6 +74,16 @@ class Store {
   virtual std::uint64_t max_object_bytes() const = 0;
 
   virtual StoreStats stats() const = 0;
+
+  // What judges objects: dead ones are misses here, and fills take their sequence from it. Null: nothing is
+  // ever purged.
+  virtual const PurgeBook* purges() const { return nullptr; }
+  // False: there is nothing under this key for sure. Cheap, and does not count as a lookup.
+  virtual bool may_have(const Key& key, std::string_view key_string) const {
+    return peek(key, key_string) != nullptr;
+  }
+  // Calls for every object that lies in memory, dead ones too, with no lock held. To count, not to serve.
+  virtual void visit(const std::function<void(const Object&)>& visit) const { static_cast<void>(visit); }
 };
 
 }  // namespace vignette::cache

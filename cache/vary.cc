@@ -106,8 +106,10 @@ bool key_selects(std::string_view key_string, std::string_view values) {
   return false;
 }
 
-ObjectRef make_vary_marker(const Key& key, std::string_view key_string, std::string_view list) {
+ObjectRef make_vary_marker(const Key& key, std::string_view key_string, std::string_view list,
+                           std::uint64_t sequence) {
   ObjectHead head;
+  head.sequence = sequence;
   head.flags.is_vary_marker = true;
   head.vary = list;
   return Object::complete(head, key, key_string, "");

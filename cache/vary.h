@@ -36,8 +36,9 @@ bool vary_matches(const Object& object, const http::FieldList& request);
 // Whether a key string already tells requests apart by these values.
 bool key_selects(std::string_view key_string, std::string_view values);
 
-// The marker for a primary key.
-ObjectRef make_vary_marker(const Key& key, std::string_view key_string, std::string_view list);
+// The marker for a primary key; `sequence` is its fill's.
+ObjectRef make_vary_marker(const Key& key, std::string_view key_string, std::string_view list,
+                           std::uint64_t sequence = 0);
 
 // Looks the primary key up and follows markers: `key` and `key_string` become those of the variant. Use the
 // result's key for join_or_start(). `vary_miss`: there was a marker but not this variant.
