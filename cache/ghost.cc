@@ -32,7 +32,7 @@ void GhostQueue::place(Entry entry, std::size_t capacity) {
 }
 
 void GhostQueue::grow(std::size_t capacity) {
-  std::vector<Entry> old(std::bit_ceil(capacity * 2 + kWays));
+  std::vector<Entry> old(std::bit_ceil(capacity + capacity / 2 + kWays));
   old.swap(entries_);
   for (const Entry& entry : old) {
     if (is_live(entry, capacity)) place(entry, capacity);

@@ -1,12 +1,14 @@
 #include "cache/memory_shard.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace vignette::cache {
 namespace {
 
 constexpr std::size_t kFirstBuckets = 64;
+constexpr int kSmallestClassBits = 10;
 
 }  // namespace
 
@@ -44,21 +46,32 @@ ObjectRef MemoryShard::peek(const Key& key, std::string_view key_string) const {
   return node && node->object->key_string() == key_string ? node->object : nullptr;
 }
 
+std::size_t MemoryShard::class_of(std::uint64_t bytes) {
+  return std::min(static_cast<std::size_t>(std::bit_width(bytes >> kSmallestClassBits)), kClasses - 1);
+}
+
 void MemoryShard::push(Node* node, bool in_main) {
   node->in_main = in_main;
+  node->entered = ++insertions_;
+  link(node);
+}
+
+void MemoryShard::link(Node* node) {
   Queue& queue = queue_of(*node);
+  Fifo& fifo = queue.classes[class_of(node->bytes)];
   node->previous = nullptr;
-  node->next = queue.newest;
-  (queue.newest ? queue.newest->previous : queue.oldest) = node;
-  queue.newest = node;
+  node->next = fifo.newest;
+  (fifo.newest ? fifo.newest->previous : fifo.oldest) = node;
+  fifo.newest = node;
   queue.bytes += node->bytes;
   ++queue.count;
 }
 
 void MemoryShard::unlink(Node* node) {
   Queue& queue = queue_of(*node);
-  (node->previous ? node->previous->next : queue.newest) = node->next;
-  (node->next ? node->next->previous : queue.oldest) = node->previous;
+  Fifo& fifo = queue.classes[class_of(node->bytes)];
+  (node->previous ? node->previous->next : fifo.newest) = node->next;
+  (node->next ? node->next->previous : fifo.oldest) = node->previous;
   queue.bytes -= node->bytes;
   --queue.count;
 }
@@ -78,13 +91,16 @@ void MemoryShard::grow_index() {
   }
 }
 
-// The node stays where it is; what it held goes out through `incoming`.
+// The node keeps its age and count; what it held goes out through `incoming`.
 void MemoryShard::exchange(Node* kept, Node& incoming) {
+  const bool moves = class_of(kept->bytes) != class_of(incoming.bytes);
   Queue& queue = queue_of(*kept);
-  queue.bytes = queue.bytes - kept->bytes + incoming.bytes;
+  if (moves) unlink(kept);
+  if (!moves) queue.bytes = queue.bytes - kept->bytes + incoming.bytes;
   std::swap(kept->object, incoming.object);
   std::swap(kept->bytes, incoming.bytes);
   std::swap(kept->overhead, incoming.overhead);
+  if (moves) link(kept);
   ++counters_.replacements;
 }
 
@@ -141,7 +157,7 @@ void MemoryShard::append_to(std::vector<ObjectRef>& objects) const {
 }
 
 std::unique_ptr<MemoryShard::Node> MemoryShard::take_any() {
-  Node* node = small_.oldest ? small_.oldest : main_.oldest;
+  Node* node = next_out(small_.count ? small_ : main_);
   return node ? remove(node) : nullptr;
 }
 
@@ -150,29 +166,53 @@ std::size_t MemoryShard::ghost_capacity() const {
   return std::max(main_.count, (small_.count + main_.count) * kMainPercent / 100);
 }
 
+// The oldest of the class that holds the most bytes for the longest time.
+MemoryShard::Node* MemoryShard::next_out(const Queue& queue) const {
+  Node* chosen = nullptr;
+  std::uint64_t most = 0;
+  for (const Fifo& fifo : queue.classes) {
+    if (!fifo.oldest) continue;
+    const std::uint64_t age = insertions_ - fifo.oldest->entered + 1;
+    if (const std::uint64_t held = age * fifo.oldest->bytes; !chosen || held > most) {
+      chosen = fifo.oldest;
+      most = held;
+    }
+  }
+  return chosen;
+}
+
+std::unique_ptr<MemoryShard::Node> MemoryShard::evict_from_main() {
+  while (Node* node = next_out(main_)) {
+    if (node->count == 0) {
+      ++counters_.evictions_main;
+      return remove(node);
+    }
+    unlink(node);
+    --node->count;
+    push(node, true);
+  }
+  return nullptr;
+}
+
+// Null: all that was there moved to main.
+std::unique_ptr<MemoryShard::Node> MemoryShard::evict_from_small() {
+  while (Node* node = next_out(small_)) {
+    if (node->count < kMoveToMain) {
+      ++(node->bytes > large_bytes_ ? counters_.evictions_large : counters_.evictions_small);
+      ghosts_.add(node->object->key().lo, ghost_capacity());
+      return remove(node);
+    }
+    unlink(node);
+    node->count = 0;
+    push(node, true);
+  }
+  return nullptr;
+}
+
 std::unique_ptr<MemoryShard::Node> MemoryShard::evict() {
-  while (small_.oldest || main_.oldest) {
-    if (main_.bytes > main_target_ || !small_.oldest) {
-      Node* node = main_.oldest;
-      if (node->count == 0) {
-        ++counters_.evictions_main;
-        return remove(node);
-      }
-      unlink(node);
-      --node->count;
-      push(node, true);
-      continue;
-    }
-    Node* node = small_.oldest;
-    if (node->count >= kMoveToMain) {
-      unlink(node);
-      node->count = 0;
-      push(node, true);
-      continue;
-    }
-    ++(node->bytes > large_bytes_ ? counters_.evictions_large : counters_.evictions_small);
-    ghosts_.add(node->object->key().lo, ghost_capacity());
-    return remove(node);
+  while (small_.count || main_.count) {
+    const bool from_main = main_.bytes > main_target_ || small_.count == 0;
+    if (auto node = from_main ? evict_from_main() : evict_from_small()) return node;
   }
   return nullptr;
 }

@@ -1,7 +1,12 @@
 // One shard of the memory tier: index, small and main queue, ghosts. Not thread-safe: the tier holds the
 // shard's mutex around every call, and lets go of what calls hand back after it.
+//
+// Each queue is S3-FIFO's, kept as one FIFO per power of two of size. Where S3-FIFO takes the oldest of the
+// queue, this takes the oldest of the class where age times bytes is greatest (age: insertions since). With
+// objects of one size that is S3-FIFO; with a mixture, many small objects outlast one large one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -17,7 +22,7 @@ namespace vignette::cache {
 class MemoryShard {
  public:
   static constexpr std::uint8_t kMaxCount = 3;    // 2-bit counter
-  static constexpr std::uint8_t kMoveToMain = 2;  // hits in small that make it stay
+  static constexpr std::uint8_t kMoveToMain = 1;  // hits in small that make it stay
   static constexpr std::uint64_t kMainPercent = 90;
 
   struct Node {
@@ -27,6 +32,7 @@ class MemoryShard {
     Node* previous = nullptr;
     Node* next = nullptr;
     Node* same_bucket = nullptr;
+    std::uint32_t entered = 0;  // the shard's count of insertions when it entered its queue
     std::uint8_t count = 0;
     bool in_main = false;
   };
@@ -48,7 +54,7 @@ class MemoryShard {
   // What find() has just given turned out to be purged: a miss after all. Null: it is gone already.
   std::unique_ptr<Node> drop_purged(const Object& object);
   void append_to(std::vector<ObjectRef>& objects) const;
-  // What S3-FIFO lets go next; null when the shard is empty.
+  // What is to go next; null when the shard is empty.
   std::unique_ptr<Node> evict();
   std::unique_ptr<Node> take_any();
 
@@ -57,16 +63,25 @@ class MemoryShard {
   void add_to(StoreStats& stats) const;
 
  private:
-  struct Queue {
+  static constexpr std::size_t kClasses = 24;  // up to 1 KiB, 2 KiB, … 4 GiB, beyond
+  struct Fifo {
     Node* newest = nullptr;
     Node* oldest = nullptr;
+  };
+  struct Queue {
+    std::array<Fifo, kClasses> classes;
     std::uint64_t bytes = 0;
     std::size_t count = 0;
   };
 
+  static std::size_t class_of(std::uint64_t bytes);
   Queue& queue_of(const Node& node) { return node.in_main ? main_ : small_; }
   void push(Node* node, bool in_main);
+  void link(Node* node);
   void unlink(Node* node);
+  Node* next_out(const Queue& queue) const;
+  std::unique_ptr<Node> evict_from_main();
+  std::unique_ptr<Node> evict_from_small();
   Node** find_link(const Key& key);
   const Node* find_node(const Key& key) const;
   void grow_index();
@@ -78,6 +93,7 @@ class MemoryShard {
   const std::uint64_t large_bytes_;
   std::vector<Node*> buckets_;
   Queue small_, main_;
+  std::uint32_t insertions_ = 0;  // into queues; wraps
   GhostQueue ghosts_;
   StoreStats counters_;
 };

@@ -1,11 +1,12 @@
-// The memory tier: S3-FIFO (SOSP'23), byte-accounted, sharded by key hash.
+// The memory tier: S3-FIFO (SOSP'23), byte-accounted, aware of sizes, sharded by key hash.
 //
 //   insert -> small (10 % of bytes) --asked again--> main (90 %) -> out
 //                  \--not asked again--> out, its fingerprint to the ghost queue;
 //                     an insert whose fingerprint is there goes straight to main
 //
-// A hit takes a reference and bumps a 2-bit counter; nothing moves. What is evicted while somebody still
-// sends it goes on counting until the last reference is dropped.
+// A hit takes a reference and bumps a 2-bit counter; nothing moves. Both queues let go first of what holds
+// many bytes for long (memory_shard.h). What is evicted while somebody still sends it goes on counting until
+// the last reference is dropped.
 #pragma once
 
 #include <cstdint>

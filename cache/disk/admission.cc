@@ -5,12 +5,14 @@
 namespace vignette::cache {
 namespace {
 
-constexpr std::uint64_t kMillisecondsPerDay = 24 * 3600 * 1000;
+constexpr double kRounding = 1;  // byte
 
 }  // namespace
 
 AdmissionPolicy::AdmissionPolicy(const AdmissionOptions& options)
-    : bytes_per_day_(options.write_bytes_per_day), burst_(bytes_per_day_ / kBurstsPerDay), saved_(burst_) {}
+    : bytes_per_day_(static_cast<double>(options.write_bytes_per_day)),
+      burst_(bytes_per_day_ / kBurstsPerDay),
+      saved_(burst_) {}
 
 Admission AdmissionPolicy::judge(const AdmissionCandidate& candidate, bool has_unused_space,
                                  std::uint64_t objects, TimePoint now) {
@@ -26,25 +28,17 @@ Admission AdmissionPolicy::judge(const AdmissionCandidate& candidate, bool has_u
   return Admission::over_budget;
 }
 
-// An object larger than the rest of the budget may still go when the budget is full: the debt is not kept,
-// it only waits until the budget has filled up again.
+// What is larger than a burst goes when the budget is full, and empties it.
 bool AdmissionPolicy::spend(const AdmissionCandidate& candidate, TimePoint now) {
   if (bytes_per_day_ == 0) return true;
-  using std::chrono::milliseconds;
-  const auto passed = std::chrono::duration_cast<milliseconds>(now - refilled_);
-  const auto limited =
-      std::min(static_cast<std::uint64_t>(std::max<std::int64_t>(passed.count(), 0)), kMillisecondsPerDay);
-  const auto earned = static_cast<std::uint64_t>(static_cast<double>(bytes_per_day_) *
-                                                 static_cast<double>(limited) / kMillisecondsPerDay);
-  if (earned > 0) {
-    saved_ = std::min(burst_, saved_ + earned);
-    refilled_ = now;
-  }
-  const std::uint64_t kept = candidate.is_derived ? burst_ / 2 : 0;
-  const bool fits = candidate.bytes + kept <= saved_ || saved_ == burst_;
-  if (!fits) return false;
-  saved_ -= std::min(saved_, candidate.bytes);
-  return true;
+  const std::chrono::duration<double, std::chrono::days::period> passed = now - refilled_;
+  saved_ = std::min(burst_, saved_ + bytes_per_day_ * std::max(passed.count(), 0.0));
+  refilled_ = std::max(refilled_, now);
+  const auto bytes = static_cast<double>(candidate.bytes);
+  const double kept = candidate.is_derived ? burst_ / 2 : 0;
+  const bool fits = bytes + kept <= saved_ + kRounding || saved_ + kRounding >= burst_;
+  if (fits) saved_ = std::max(0.0, saved_ - bytes);
+  return fits;
 }
 
 }  // namespace vignette::cache

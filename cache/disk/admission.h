@@ -32,7 +32,8 @@ struct AdmissionCandidate {
 // One user at a time; no clock of its own, so a replay judges as the node did.
 class AdmissionPolicy {
  public:
-  static constexpr std::uint64_t kMaxRemembered = std::uint64_t{1} << 20;  // fingerprints, 8 to 32 bytes each
+  static constexpr std::uint64_t kMaxRemembered = std::uint64_t{1}
+                                                  << 20;  // fingerprints, 12 to 24 bytes each
   // A budget may be saved up for this part of a day; what is derived leaves half of that to originals.
   static constexpr std::uint64_t kBurstsPerDay = 24;
 
@@ -48,9 +49,9 @@ class AdmissionPolicy {
  private:
   bool spend(const AdmissionCandidate& candidate, TimePoint now);
 
-  const std::uint64_t bytes_per_day_;
-  const std::uint64_t burst_;  // the most that is ever saved up
-  std::uint64_t saved_;
+  const double bytes_per_day_;
+  const double burst_;  // the most that is ever saved up
+  double saved_;
   TimePoint refilled_{};
   GhostQueue seen_;
 };
