@@ -48,6 +48,15 @@ constexpr bool is_older(const Location& a, const Location& b) {
   return a.generation != b.generation ? a.generation < b.generation : a.offset < b.offset;
 }
 
+// A segment of a volume, for those who read or write it.
+struct SegmentPlace {
+  std::uint32_t segment = 0;
+  std::uint32_t generation = 0;
+  std::uint32_t segment_bytes = 0;
+  std::uint64_t file_offset = 0;  // of its first byte
+  Uuid uuid;
+};
+
 enum class NeedleKind : std::uint8_t {
   object = 1,
   erasure = 2,  // a key and nothing else: older needles of that key are dead

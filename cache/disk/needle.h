@@ -66,10 +66,11 @@ class NeedleView {
 // than `limit` (longest_needle()) or has values the format does not hold (a time beyond the year 36,000).
 std::optional<std::uint32_t> needle_bytes(const Object& object, std::uint32_t limit);
 // Writes it into `out`, which has exactly needle_bytes(). `seed` is crc_seed() of the volume.
-void encode_needle(const Object& object, const NeedlePlace& place, std::uint32_t seed, std::span<char> out);
+FooterEntry encode_needle(const Object& object, const NeedlePlace& place, std::uint32_t seed,
+                          std::span<char> out);
 
 inline constexpr std::uint32_t kErasureBytes = align_needle(sizeof(NeedleHeader));
-void encode_erasure(const Key& key, const NeedlePlace& place, std::uint32_t seed, std::span<char> out);
+FooterEntry encode_erasure(const Key& key, const NeedlePlace& place, std::uint32_t seed, std::span<char> out);
 // `out` is any length that was a needle's: a header, then zeros.
 void encode_filler(const NeedlePlace& place, std::uint32_t seed, std::span<char> out);
 // The same needle at another place: `from` are its bytes, `out` has padded_bytes().

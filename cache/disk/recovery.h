@@ -1,5 +1,6 @@
 // Brings back what a volume holds after a start: the last snapshot of the index, the footers of segments
-// sealed since, and a scan of what has no footer yet. Without a sound snapshot: all footers, in log order.
+// sealed since, and a scan of the newest two and of what has no footer. Without a sound snapshot: all
+// footers, in log order.
 //
 //   table (whose generation is where) -> snapshot -> footers, oldest first -> tails -> done
 //
@@ -40,6 +41,7 @@ struct RecoveryStats {
   std::uint64_t log_entries = 0;      // emitted from footers and scans
   std::uint64_t needles_damaged = 0;  // met by scans
   std::uint64_t read_errors = 0;
+  bool cut_short = false;  // by kMostErasures
 };
 
 // Writer's thread of the volume. Make it right after the volume; `volume` must outlive it.
@@ -47,35 +49,47 @@ class Recovery {
  public:
   using OnEntry = std::function<void(const RecoveredEntry&)>;
 
-  // `on_entry` is called inside step(). Reads and writes the log's needles through volume.file().
+  // Erasures that are remembered while this runs. One more ends it early: what was not emitted is a miss.
+  static constexpr std::size_t kMostErasures = 64 * 1024;
+  // So many generations are left out at every start: writes of a crashed run that were lost may have used
+  // some, and what of theirs did reach the disk must not pass for what is written from now on.
+  static constexpr std::uint32_t kGenerationGap = 4096;
+
+  // `on_entry` is called inside step().
   Recovery(Volume& volume, OnEntry on_entry);
   ~Recovery();
 
   // One bounded piece: up to 64 Ki entries of the snapshot, one segment, or 64 headers. False: done.
   bool step();
-  bool is_started() const;  // appending works
-  bool is_done() const;
-  // An erasure while this runs: entries older than `by` (the location of append_erasure()) are not emitted.
-  // For an append that is later than what comes from here the callback compares locations instead.
+  bool is_started() const { return phase_ > Phase::headers; }  // appending works
+  bool is_done() const { return phase_ == Phase::done; }
+  // Between steps. An erasure while this runs: entries older than `by` (the location of append_erasure()) are
+  // not emitted. For an append that is later than what comes from here the callback compares locations
+  // instead.
   void forget(const Key& key, const Location& by);
   const RecoveryStats& stats() const { return stats_; }
 
  private:
   enum class Phase : std::uint8_t { begin, headers, snapshot, log, done };
-  struct Found;
+  struct Work;
+
   void begin();
   void read_headers();
-  void read_snapshot();
-  void read_segment();
+  void look_at(std::uint32_t segment);
   void start_volume();
-  void give_up_snapshot();
-  void emit(RecoveredEntry entry);
+  void read_snapshot();
+  void plan_log(std::uint32_t from_generation);
+  void read_log();
+  void scan(const SegmentPlace& place);
+  void emit_log(const SegmentPlace& place, const std::vector<FooterEntry>& entries);
+  void emit(const RecoveredEntry& entry);
+  void finish();
 
   Volume& volume_;
   OnEntry on_entry_;
   RecoveryStats stats_;
   Phase phase_ = Phase::begin;
-  std::unique_ptr<Found> found_;
+  std::unique_ptr<Work> work_;
 };
 
 // Writes the index beside the volume, so that the next start need not read every footer. Begin it on the

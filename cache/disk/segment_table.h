@@ -53,12 +53,12 @@ static_assert(sizeof(SegmentRecord) == 16);
 inline constexpr std::uint32_t kQuarantinedGeneration = 0xFFFFFFFF;
 inline constexpr std::uint64_t kNoSequence = ~std::uint64_t{0};
 
-// generation() and pin() are thread-safe; everything else is for the volume's writer.
+// size(), generation() and pin() are thread-safe; everything else is for the volume's writer.
 class SegmentTable {
  public:
   explicit SegmentTable(std::uint32_t segments);
 
-  std::uint32_t size() const { return static_cast<std::uint32_t>(records_.size()); }
+  std::uint32_t size() const { return segments_; }
   // 0: holds nothing that may be read.
   std::uint32_t generation(std::uint32_t segment) const;
   // Empty: it has another generation by now.
@@ -83,6 +83,8 @@ class SegmentTable {
   void set_quarantined(std::uint32_t segment);
   // Quarantined segments become free again; how many.
   std::size_t lift_quarantine();
+  // What a footer says of a sealed segment.
+  void describe(std::uint32_t segment, std::uint32_t entries, std::uint64_t oldest_sequence);
   // What recovery found; sealed ones sorted by generation, the others free.
   void restore(std::vector<SegmentRecord> records);
 
@@ -93,6 +95,7 @@ class SegmentTable {
   void forget(std::uint32_t segment);
 
   // generation in the upper half, pins in the lower.
+  const std::uint32_t segments_;
   mutable std::unique_ptr<std::atomic<std::uint64_t>[]> words_;
   std::vector<SegmentRecord> records_;
   std::deque<std::uint32_t> free_, sealed_;  // sealed: oldest first

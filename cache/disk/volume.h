@@ -26,6 +26,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -95,7 +96,6 @@ struct VolumeCounters {
 };
 
 class OpenSegment;
-class Reclaim;
 
 class Volume {
  public:
@@ -165,6 +165,7 @@ class Volume {
   // The smallest ObjectHead::sequence in the log: records of purges at or before it are no longer needed.
   std::uint64_t oldest_sequence() const;
   const SegmentTable& table() const { return table_; }
+  SegmentPlace place_of(std::uint32_t segment) const;
   // The generation of the open segment, or the next to be given out when none is open.
   std::uint32_t current_generation() const;
 
@@ -175,32 +176,35 @@ class Volume {
   Volume(Parts parts, DiskDirectory& directory, const VolumeOptions& options, const Clock& clock,
          Logger& log);
 
-  Result<void> make_room(std::uint32_t bytes);
-  Result<void> open_next();
-  Result<void> seal();
-  Result<void> checked(Result<void> written);
-  void quarantine(std::uint32_t segment, const Error& error);
-  void reclaim_ahead();
-  std::optional<std::uint32_t> take_next();
-  Location finish_append(std::uint32_t bytes, const FooterEntry& entry);
   void start(std::vector<SegmentRecord> records, std::uint32_t next_generation);
+  Result<void> make_room(std::uint32_t bytes);
+  Result<Location> finish_append(const FooterEntry& entry);
+  Result<void> open_next();
+  Result<void> mark_run();
+  void prepare_next();
+  Result<void> seal();
+  Result<void> or_quarantine(Result<void> written);
+  void set_open(std::unique_ptr<OpenSegment> segment);
   void update_levels();
 
   DiskDirectory& directory_;
   const VolumeOptions options_;
   const Clock& clock_;
   Logger& log_;
-  std::unique_ptr<DiskFile> file_;
+  const std::unique_ptr<DiskFile> file_;
   const Uuid uuid_;
   const std::uint32_t seed_;
   SegmentTable table_;
   ReclaimPolicy* policy_ = nullptr;
   bool is_started_ = false;
   bool is_recovered_ = false;
+  bool is_run_marked_ = false;
   std::uint32_t next_generation_ = 1;
-  std::optional<std::uint32_t> drained_;  // reclaimed, opened next
-  mutable std::mutex open_mutex_;         // guards the pointer open_, for readers
-  std::shared_ptr<OpenSegment> open_;
+  std::optional<std::uint32_t> drained_;  // is opened next
+  BlockRef spare_;                        // the buffer of the segment before, unless readers hold it
+  mutable std::mutex open_mutex_;         // guards open_ against readers; the writer reads it without
+  std::unique_ptr<OpenSegment> open_;
+  std::atomic<std::uint32_t> open_generation_{0};  // of open_; 0: none
   VolumeCounters counters_;
 };
 
