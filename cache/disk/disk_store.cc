@@ -1,0 +1,153 @@
+#include "cache/disk/disk_store.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+#include "base/hash.h"
+
+namespace vignette::cache {
+namespace {
+
+// A picture made from another one can be made again without asking the origin; a chunk of a large object,
+// which names its whole in the same way, can not.
+bool is_derived(const Object& object) {
+  return object.tags().find("\x01k:") != std::string_view::npos &&
+         object.key_string().find("\nchunk=") == std::string_view::npos;
+}
+
+std::uint64_t mixed(std::uint64_t number) {
+  number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9;
+  number = (number ^ number >> 27) * 0x94D049BB133111EB;
+  return number ^ number >> 31;
+}
+
+}  // namespace
+
+DiskStore::DiskStore(const DiskStoreOptions& options, const DiskHost& host, const Clock& clock, Logger& log)
+    : clock_(clock),
+      longest_needle_(longest_needle(options.segment_bytes)),
+      admission_({.write_bytes_per_day = options.write_bytes_per_day}) {
+  VCHECK(options.has_threads || options.pool);
+  for (std::size_t i = 0; i < options.disks.size(); ++i) {
+    const DiskPath& path = options.disks[i];
+    Disk disk;
+    disk.weight = static_cast<double>(path.bytes);
+    disk.seed = hash64(path.path);
+    if (options.has_threads) {
+      disk.readers = std::make_unique<BoundedPool>(fmt::format("disk{}", i), kReadersAVolume, kReadQueue);
+    }
+    DiskVolumeOptions volume;
+    volume.path = path.path;
+    volume.volume.bytes = path.bytes;
+    volume.volume.segment_bytes = options.segment_bytes;
+    volume.queue_bytes = options.queue_bytes;
+    volume.open_directory = options.open_directory;
+    TaskPool& pool = options.has_threads ? *disk.readers : *options.pool;
+    disk.volume = std::make_unique<DiskVolume>(std::move(volume), host, pool, clock, log);
+    disks_.push_back(std::move(disk));
+  }
+  VCHECK(!disks_.empty());
+}
+
+// Readers first: what they run refers to the volume.
+DiskStore::~DiskStore() {
+  stop();
+  for (Disk& disk : disks_) disk.readers.reset();
+}
+
+// The greatest -weight / ln(u) wins, u in (0, 1) from the hash of key and volume.
+DiskVolume& DiskStore::volume_of(const Key& key) const {
+  if (disks_.size() == 1) return *disks_.front().volume;
+  const Disk* best = nullptr;
+  double best_score = -1;
+  for (const Disk& disk : disks_) {
+    const double u = (static_cast<double>(mixed(key.lo ^ disk.seed) >> 12) + 0.5) / 0x1p52;
+    const double score = -disk.weight / std::log(u);
+    if (best && score <= best_score) continue;
+    best = &disk;
+    best_score = score;
+  }
+  return *best->volume;
+}
+
+bool DiskStore::admits(DiskVolume& volume, const Object& object, std::uint64_t bytes, bool asked_again) {
+  switch (volume.may_put(bytes)) {
+    case DiskPut::queued:
+      break;
+    case DiskPut::full:
+      volume.counters().add(DiskCount::refused_queue_full);
+      return false;
+    case DiskPut::old:
+      volume.counters().add(DiskCount::refused_queue_old);
+      return false;
+    case DiskPut::offline:
+      volume.counters().add(DiskCount::refused_offline);
+      return false;
+  }
+  const AdmissionCandidate candidate{
+      .hash = object.key().lo, .bytes = bytes, .asked_again = asked_again, .is_derived = is_derived(object)};
+  const std::lock_guard lock(admission_mutex_);
+  switch (admission_.judge(candidate, volume.has_unused_space(), volume.objects(), clock_.now())) {
+    case Admission::admitted:
+      return true;
+    case Admission::once:
+      volume.counters().add(DiskCount::refused_once);
+      return false;
+    case Admission::over_budget:
+      volume.counters().add(DiskCount::refused_budget);
+      return false;
+  }
+  return false;
+}
+
+void DiskStore::put(const ObjectRef& object, DiskOffer offer) {
+  DiskVolume& volume = volume_of(object->key());
+  const bool keeps_old = offer == DiskOffer::freshened;
+  const auto bytes = needle_bytes(*object, longest_needle_);
+  if (!bytes) volume.counters().add(DiskCount::refused_too_large);
+  const bool is_written = bytes && admits(volume, *object, *bytes, offer != DiskOffer::first) &&
+                          volume.put(object, *bytes, keeps_old) == DiskPut::queued;
+  if (!is_written && !keeps_old) volume.bury(object->key());
+}
+
+void DiskStore::offer(const ObjectRef& object) {
+  DiskVolume& volume = volume_of(object->key());
+  if (volume.has(object->key())) return;
+  const auto bytes = needle_bytes(*object, longest_needle_);
+  if (bytes && admits(volume, *object, *bytes, true)) volume.put(object, *bytes, false);
+}
+
+void DiskStore::clear() {
+  for (Disk& disk : disks_) disk.volume->clear();
+}
+
+void DiskStore::start() {
+  for (Disk& disk : disks_) disk.volume->start();
+}
+
+void DiskStore::stop() {
+  for (Disk& disk : disks_) disk.volume->stop();
+}
+
+void DiskStore::step() {
+  for (Disk& disk : disks_) disk.volume->step();
+}
+
+DiskStats DiskStore::stats() const {
+  DiskStats stats;
+  for (const Disk& disk : disks_) stats.volumes.push_back(disk.volume->stats());
+  return stats;
+}
+
+std::uint64_t DiskStore::oldest_sequence() const {
+  std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();
+  for (const Disk& disk : disks_) oldest = std::min(oldest, disk.volume->oldest_sequence());
+  return oldest;
+}
+
+}  // namespace vignette::cache

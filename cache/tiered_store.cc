@@ -1,0 +1,170 @@
+#include "cache/tiered_store.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace vignette::cache {
+
+TieredStore::TieredStore(const MemoryStoreOptions& memory, const DiskStoreOptions& disk, const Clock& clock,
+                         Logger& log)
+    : memory_(memory) {
+  if (disk.disks.empty()) return;
+  DiskStoreOptions options = disk;
+  // What waits for the disk stays in memory so long; an eighth of the budget is the most of it.
+  const std::uint64_t share = memory.budget_bytes / 8 / options.disks.size();
+  options.queue_bytes = std::min(options.queue_bytes, std::max(share, std::uint64_t{1} << 20));
+  disk_ = std::make_unique<DiskStore>(options, make_host(), clock, log);
+}
+
+TieredStore::~TieredStore() = default;
+
+DiskHost TieredStore::make_host() {
+  DiskHost host;
+  host.reserve = [this](std::size_t bytes) { return memory_.reserve(bytes); };
+  host.must_reserve = true;
+  host.is_resident = [this](const Key& key) { return memory_.knows(key); };
+  host.is_dead = [this](const NeedleView& needle) {
+    return purges() &&
+           purges()->judge(needle.sequence(), needle.key_string(), needle.head().tags) == Verdict::dead;
+  };
+  return host;
+}
+
+Lookup TieredStore::try_lookup(const Key& key, std::string_view key_string) {
+  bool is_first = false;
+  ObjectRef object = memory_.find(key, key_string, is_first);
+  if (object) {
+    if (is_first && disk_) offer_again(object);
+    return {.outcome = Lookup::Outcome::hit, .object = std::move(object)};
+  }
+  if (disk_ && disk_->has(key)) return {.outcome = Lookup::Outcome::must_wait, .object = {}};
+  return {};
+}
+
+ObjectRef TieredStore::peek(const Key& key, std::string_view key_string) const {
+  return memory_.peek(key, key_string);
+}
+
+bool TieredStore::may_have(const Key& key, std::string_view key_string) const {
+  return memory_.peek(key, key_string) || (disk_ && disk_->has(key));
+}
+
+// An object's first hit in memory.
+void TieredStore::offer_again(const ObjectRef& object) {
+  const std::lock_guard lock(stripe_of(object->key()).mutex);
+  if (memory_.peek(object->key(), object->key_string()) == object) disk_->offer(object);
+}
+
+void TieredStore::post(Executor& executor, std::move_only_function<void(Lookup)> completion, Lookup answer) {
+  executor.post([answer = std::move(answer), completion = std::move(completion)]() mutable {
+    completion(std::move(answer));
+  });
+}
+
+void TieredStore::lookup(const Key& key, std::string_view key_string, Executor& executor,
+                         std::move_only_function<void(Lookup)> completion) {
+  Lookup now = try_lookup(key, key_string);
+  if (now.outcome != Lookup::Outcome::must_wait) return post(executor, std::move(completion), std::move(now));
+  {
+    const std::lock_guard lock(stripe_of(key).mutex);
+    auto [flight, is_first] = stripe_of(key).flights.try_emplace(key);
+    if (is_first) flight->second.key_string = key_string;
+    if (flight->second.key_string == key_string) {
+      flight->second.waiters.push_back({&executor, std::move(completion)});
+      if (!is_first) return;
+    }
+  }
+  if (completion) return post(executor, std::move(completion), {});  // a clash of hashes is a miss
+  start_read(key, std::string(key_string), 1);
+}
+
+void TieredStore::start_read(const Key& key, std::string key_string, int attempt) {
+  const std::string_view name = key_string;
+  disk_->read(key, name, [this, key, key_string = key_string, attempt](DiskRead read) mutable {
+    end_read(key, std::move(key_string), std::move(read), attempt);
+  });
+}
+
+// On any thread. Promotion and the end of the flight are one step: who comes later finds it in memory.
+void TieredStore::end_read(const Key& key, std::string key_string, DiskRead read, int attempt) {
+  Flight flight;
+  bool is_overtaken = false;
+  {
+    Stripe& stripe = stripe_of(key);
+    const std::lock_guard lock(stripe.mutex);
+    if (ObjectRef newer = memory_.peek(key, key_string)) {
+      read.object = std::move(newer);
+    } else if (read.object && !disk_->is_current(key, read.token)) {
+      is_overtaken = true;
+    } else if (read.object && !is_dead(*read.object)) {
+      memory_.insert(read.object);
+    }
+    if (!is_overtaken || attempt == kAttempts) {
+      const auto found = stripe.flights.find(key);
+      flight = std::move(found->second);
+      stripe.flights.erase(found);
+    }
+  }
+  if (is_overtaken && attempt < kAttempts) return start_read(key, std::move(key_string), attempt + 1);
+  Lookup answer;
+  if (read.object && !is_overtaken && !is_dead(*read.object)) {
+    answer = {.outcome = Lookup::Outcome::hit, .object = std::move(read.object), .from_disk = true};
+    disk_hits_.fetch_add(1, std::memory_order_relaxed);
+  }
+  for (Waiter& waiter : flight.waiters) post(*waiter.executor, std::move(waiter.completion), answer);
+}
+
+Insertion TieredStore::insert(ObjectRef object) {
+  if (!disk_) return memory_.insert(std::move(object));
+  const std::lock_guard lock(stripe_of(object->key()).mutex);
+  bool asked_again = false;
+  const Insertion insertion = memory_.insert(object, asked_again);
+  if (insertion == Insertion::inserted || insertion == Insertion::replaced) {
+    disk_->put(object, asked_again ? DiskOffer::asked_again : DiskOffer::first);
+  }
+  return insertion;
+}
+
+bool TieredStore::replace_head(const Object& old, ObjectRef fresh) {
+  if (!disk_) return memory_.replace_head(old, std::move(fresh));
+  const std::lock_guard lock(stripe_of(old.key()).mutex);
+  if (!memory_.replace_head(old, fresh)) return false;
+  disk_->put(fresh, DiskOffer::freshened);
+  return true;
+}
+
+bool TieredStore::erase(const Key& key, std::string_view key_string) {
+  if (!disk_) return memory_.erase(key, key_string);
+  const std::lock_guard lock(stripe_of(key).mutex);
+  const bool was_in_memory = memory_.erase(key, key_string);
+  // Another object of the same hash: that is what the disk's index means, too.
+  if (!was_in_memory && memory_.knows(key)) return false;
+  return disk_->erase(key) || was_in_memory;
+}
+
+void TieredStore::clear() {
+  for (Stripe& stripe : stripes_) stripe.mutex.lock();
+  memory_.clear();
+  if (disk_) disk_->clear();
+  for (Stripe& stripe : stripes_) stripe.mutex.unlock();
+}
+
+StoreStats TieredStore::stats() const {
+  StoreStats stats = memory_.stats();
+  const std::uint64_t hits = disk_hits_.load(std::memory_order_relaxed);
+  stats.hits += hits;
+  stats.misses -= std::min(hits, stats.misses);
+  return stats;
+}
+
+DiskStats TieredStore::disk_stats() const { return disk_ ? disk_->stats() : DiskStats(); }
+
+void TieredStore::start() {
+  if (disk_) disk_->start();
+}
+
+void TieredStore::stop() {
+  if (disk_) disk_->stop();
+}
+
+}  // namespace vignette::cache
