@@ -115,18 +115,44 @@ struct OriginTlsOptions {
 };
 
 struct S3Options {
+// Where the keys that sign come from.
+enum class S3Credentials : std::uint8_t {
+  automatic,  // the file when one is named, else the environment, else the container; resolved by the loader
+  keys,       // from the file or the environment, read once a (re)load
+  container,  // the endpoint that ECS or EKS tells the process of, asked again before they expire
+  instance,   // EC2's metadata service (IMDSv2), asked again before they expire
+};
+
+enum class S3Checksums : std::uint8_t {
+  all,      // the x-amz-checksum-* that the store sends; without one, an ETag that is an MD5
+  headers,  // the x-amz-checksum-* only
+  off,
+};
+
   std::string bucket;
   std::string region = "us-east-1";
-  std::string endpoint;  // "http[s]://host[:port]"; empty = the region's own, over TLS
+  std::string endpoint;    // "http[s]://host[:port]"; empty = the region's own, over TLS
+  bool dualstack = false;  // the region's own endpoint over IPv4 and IPv6; not with `endpoint`
   bool path_style = false;
   std::string access_key_env = "AWS_ACCESS_KEY_ID";
+  bool requester_pays = false;
+  std::string version_query;  // the query parameter by which clients name a version; empty = none
+  S3Checksums checksums = S3Checksums::all;
+  std::string sse_customer_key_file;  // empty = none
+  S3Credentials credentials = S3Credentials::automatic;
   std::string secret_key_env = "AWS_SECRET_ACCESS_KEY";
   std::string session_token_env = "AWS_SESSION_TOKEN";  // may be unset
-  std::string credentials_file;  // AWS's format, profile "default"; empty = the three variables above
+  std::string credentials_file;                         // AWS's format; empty = the three variables above
+  std::string profile = "default";                      // of credentials_file
+  std::string metadata_endpoint;  // "http://host[:port]"; empty = the environment's, else 169.254.169.254
   // Resolved by the loader from the file or the environment; a reload reads them again.
-  std::string access_key;
+  std::string access_key;  // of S3Credentials::keys, as the two below
   Secret secret_key;
-  Secret session_token;  // empty = none
+  Secret session_token;              // empty = none
+  Secret sse_customer_key;           // 32 bytes; empty = none
+  std::string container_url;         // of S3Credentials::container: http[s]://host[:port]/path
+  std::string container_token_file;  // what is sent as Authorization, read each time; empty = container_token
+  Secret container_token;            // empty = none
 };
 
 struct OriginTimeouts {

@@ -1,7 +1,9 @@
 // The rows of [origin.NAME].
 #include <algorithm>
+#include <iterator>
 
 #include "conf/option_types.h"
+#include "conf/service_url.h"
 
 namespace vignette::conf {
 namespace {
@@ -28,17 +30,26 @@ std::optional<std::string> bad_bucket(std::string_view name) {
 }
 
 std::optional<std::string> bad_endpoint(std::string_view url) {
-  std::string_view rest = url;
-  if (rest.starts_with("https://")) {
-    rest.remove_prefix(8);
-  } else if (rest.starts_with("http://")) {
-    rest.remove_prefix(7);
-  } else {
-    rest = {};
-  }
-  const bool named = parse_address(rest) || parse_address(std::string(rest) + ":443");
-  if (named && !rest.starts_with("unix:")) return std::nullopt;
+  const auto parsed = parse_service_url(url);
+  if (parsed && parsed->target == "/" && !url.ends_with('/')) return std::nullopt;
   return fmt::format("expected \"http://HOST:PORT\" or \"https://HOST\", without a path, not \"{}\"", url);
+}
+
+// It becomes a part of host names and of signatures.
+std::optional<std::string> bad_region(std::string_view name) {
+  const auto good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  if (!name.empty() && name.size() <= 63 && std::ranges::all_of(name, good)) return std::nullopt;
+  return fmt::format("expected a region such as \"eu-central-1\", not \"{}\"", name);
+}
+
+std::optional<std::string> bad_parameter(std::string_view name) {
+  const auto good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  if (!name.empty() && name.size() <= 64 && std::ranges::all_of(name, good)) return std::nullopt;
+  return fmt::format("expected the name of a query parameter, such as \"versionId\", not \"{}\"", name);
 }
 
 std::vector<Option> server_rows() {
@@ -83,17 +94,21 @@ std::vector<Option> tls_rows() {
   };
 }
 
-std::vector<Option> s3_rows() {
+Type<S3Credentials> credentials_type() {
+  return choice<S3Credentials>({{"auto", S3Credentials::automatic},
+                                {"keys", S3Credentials::keys},
+                                {"container", S3Credentials::container},
+                                {"instance", S3Credentials::instance}});
+}
+
+std::vector<Option> s3_credential_rows() {
   using S = S3Options;
   return {
-      required(value("bucket", &S::bucket, text("string", "3 to 255 characters", bad_bucket), Reload::live,
-                     "The bucket.")),
-      value("region", &S::region, text(), Reload::live, "Its region, also part of each signature."),
-      value("endpoint", &S::endpoint, text("URL", "http://HOST[:PORT] or https://HOST[:PORT]", bad_endpoint),
-            Reload::live, "The service. Without it, the region's own at AWS, over TLS."),
-      value("path_style", &S::path_style, boolean(), Reload::live,
-            "Name the bucket in the path instead of in the host name. Most services that are not AWS need "
-            "it."),
+      value("credentials", &S::credentials, credentials_type(), Reload::live,
+            "Where the keys come from. `keys`: from `credentials_file` or the environment. `container`: from "
+            "the endpoint that ECS or EKS names in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI. "
+            "`instance`: from EC2's metadata service, version 2 only. `auto`: the first of file, "
+            "environment and container that is there. Keys that expire are asked for again ahead of that."),
       value("access_key_env", &S::access_key_env, text(), Reload::live,
             "The environment variable that holds the access key id."),
       value("secret_key_env", &S::secret_key_env, text(), Reload::live,
@@ -102,9 +117,53 @@ std::vector<Option> s3_rows() {
             "The environment variable that holds the session token of temporary credentials; it may be "
             "unset."),
       value("credentials_file", &S::credentials_file, file_path(), Reload::live,
-            "Take the credentials from this file instead of the environment: AWS's `credentials` format, "
-            "profile `default`. SIGHUP reads it again."),
+            "Take the credentials from this file instead of the environment: AWS's `credentials` format. "
+            "SIGHUP reads it again."),
+      value("profile", &S::profile, text(), Reload::live, "Which profile of `credentials_file`."),
+      value("metadata_endpoint", &S::metadata_endpoint, text("URL", "http://HOST[:PORT]", bad_endpoint),
+            Reload::live,
+            "Where `instance` credentials are asked for. Without it AWS_EC2_METADATA_SERVICE_ENDPOINT, else "
+            "http://169.254.169.254."),
   };
+}
+
+std::vector<Option> s3_rows() {
+  using S = S3Options;
+  std::vector<Option> rows = {
+      required(value("bucket", &S::bucket, text("string", "3 to 255 characters", bad_bucket), Reload::live,
+                     "The bucket.")),
+      value("region", &S::region, text("string", "a region's name", bad_region), Reload::live,
+            "Its region, also part of each signature."),
+      value("endpoint", &S::endpoint, text("URL", "http://HOST[:PORT] or https://HOST[:PORT]", bad_endpoint),
+            Reload::live, "The service. Without it, the region's own at AWS, over TLS."),
+      value("dualstack", &S::dualstack, boolean(), Reload::live,
+            "Ask the region's own endpoint under the name that has IPv4 and IPv6 addresses. Not with "
+            "`endpoint`."),
+      value("path_style", &S::path_style, boolean(), Reload::live,
+            "Name the bucket in the path instead of in the host name. Most services that are not AWS need "
+            "it. A bucket whose name fits no host name, or over TLS one with a dot, which no wildcard "
+            "certificate covers, is in the path anyway."),
+      value("requester_pays", &S::requester_pays, boolean(), Reload::live,
+            "Agree to pay for requests to a bucket that asks for it (x-amz-request-payer)."),
+      value("version_query", &S::version_query, text("string", "a parameter's name", bad_parameter),
+            Reload::live,
+            "The query parameter by which clients ask for one version of an object (`?versionId=…`); each "
+            "version is cached by itself. Without it no query reaches the store. Resizes are always of the "
+            "current version."),
+      value("checksums", &S::checksums,
+            choice<S3Checksums>(
+                {{"all", S3Checksums::all}, {"headers", S3Checksums::headers}, {"off", S3Checksums::off}}),
+            Reload::live,
+            "What objects read whole are compared with: the x-amz-checksum-* of the store and, without one, "
+            "an ETag that is an MD5 (`all`), only the first (`headers`), or nothing. What differs is not "
+            "stored and the answer is broken off. A service whose ETags look like MD5 and are none needs "
+            "`headers`."),
+      value("sse_customer_key_file", &S::sse_customer_key_file, file_path(), Reload::live,
+            "The file with the key of objects encrypted with a key of yours (SSE-C): 32 bytes, as they are "
+            "or in base64. It is sent with each request, so only over TLS."),
+  };
+  std::ranges::move(s3_credential_rows(), std::back_inserter(rows));
+  return rows;
 }
 
 std::vector<Option> timeout_rows() {

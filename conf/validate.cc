@@ -138,6 +138,21 @@ void check_health(Context& context, const Node& node, const Origin& origin) {
   context.error(timeout ? timeout->at : health->at, "health.timeout must not be longer than health.interval");
 }
 
+void check_s3(Context& context, const Node& node, S3Options& s3) {
+  if (const auto missing = load_credentials(s3)) context.error(node.at, *missing);
+  if (s3.dualstack && !s3.endpoint.empty()) {
+    context.error(node.find("dualstack")->at,
+                  "\"dualstack\" chooses among AWS's own endpoints; leave out "
+                  "\"endpoint\", or name the right one there");
+  }
+  const Node* key = node.find("sse_customer_key_file");
+  if (!key || s3.sse_customer_key_file.empty()) return;
+  if (const auto wrong = load_customer_key(s3)) context.error(key->at, *wrong);
+  if (s3.endpoint.starts_with("http://")) {
+    context.error(key->at, "a customer's key needs an endpoint over TLS; anybody on the way could read it");
+  }
+}
+
 void check_origin(Context& context, const Node& node, const Checks& checks, Origin& origin) {
   check_kind(context, node, origin);
   if (origin.kind == OriginKind::servers) {
@@ -151,7 +166,7 @@ void check_origin(Context& context, const Node& node, const Checks& checks, Orig
   if (origin.kind != OriginKind::s3) return;
   const Node* timeouts = node.find("timeouts");
   if (!timeouts || !timeouts->find("first_byte")) origin.timeouts.first_byte = OriginTimeouts::kS3FirstByte;
-  if (const auto missing = load_credentials(origin.s3)) context.error(node.find("s3")->at, *missing);
+  check_s3(context, *node.find("s3"), origin.s3);
 }
 
 void check_image_keys(Context& context, const Node& images, const ImageOptions& options) {

@@ -1,21 +1,21 @@
-// The keys that sign requests to an object store. The configuration's loader has found and checked them.
+// The keys that sign requests to an object store.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 
-#include "conf/config.h"
+#include "base/clock.h"
 
 namespace vignette::proxy {
 
 struct Credentials {
   std::string access_key;
   std::string secret_key;
-  std::string session_token;  // empty: long-term keys
+  std::string session_token = {};                  // empty: long-term keys
+  std::optional<WallTime> expires = std::nullopt;  // nullopt: never
 };
 
-inline Credentials credentials_of(const conf::S3Options& options) {
-  return {options.access_key, std::string(options.secret_key.reveal()),
-          std::string(options.session_token.reveal())};
-}
+using CredentialsRef = std::shared_ptr<const Credentials>;
 
 }  // namespace vignette::proxy

@@ -110,6 +110,8 @@ class OriginPools {
   }
   // Uniform in [from, to].
   Duration jitter(Duration from, Duration to);
+  // Uniform in [0, 1).
+  double chance() { return std::generate_canonical<double, 32>(random_); }
 
  private:
   friend class OriginConnection;

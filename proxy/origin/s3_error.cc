@@ -7,6 +7,8 @@
 #include <pugixml.hpp>
 
 #include "base/strings.h"
+#include "http/date.h"
+#include "proxy/origin/s3_clock.h"
 
 namespace vignette::proxy {
 namespace {
@@ -57,6 +59,7 @@ constexpr std::array kKnownCodes = {
     KnownCode{"TemporaryRedirect", S3Failure::misplaced},
     KnownCode{"IllegalLocationConstraintException", S3Failure::misplaced},
     KnownCode{"InternalError", S3Failure::failed},
+    KnownCode{"RequestTimeout", S3Failure::failed},
 };
 
 std::string printable(std::string_view text) {
@@ -83,26 +86,41 @@ S3Failure failure_of(int status, const std::optional<S3Error>& error) {
 
 std::string_view or_unknown(std::string_view text) { return text.empty() ? "unknown" : text; }
 
+// "; it is in eu-west-1" when the store says so. What it says is shown only as letters, digits and hyphens.
+std::string real_region(std::string_view region) {
+  const bool sane = !region.empty() && region.size() <= kMaxCodeBytes &&
+                    std::ranges::all_of(region, [](char c) { return kUnreserved.contains(c); });
+  return sane ? fmt::format("; it is in {}", region) : std::string();
+}
+
+// "; ours is 3m2s ahead of the store's", as far as both can be read.
+std::string distance(const S3Refusal& refusal) {
+  const auto theirs = http::parse_date(refusal.date);
+  const auto ours = http::parse_date(refusal.our_date);
+  if (!theirs || !ours) return {};
+  return fmt::format("; ours is {}", describe_skew(*theirs - *ours));
+}
+
 // What the operator can do about it; empty when it is not the operator's business.
-std::string advice(S3Failure failure, int status, const S3Error& error, std::string_view date,
-                   std::string_view our_date) {
+std::string advice(S3Failure failure, const S3Refusal& refusal, const S3Error& error) {
   switch (failure) {
     case S3Failure::clock_skew:
       return fmt::format(
-          "S3 refuses our signatures because the clocks differ ({}): it says {}, we say {}; set this host's "
-          "clock "
-          "(NTP)",
-          error.code, or_unknown(date), or_unknown(our_date));
+          "S3 refuses our signatures because the clocks differ ({}): it says {}, we say {}{}; set this "
+          "host's "
+          "clock (NTP)",
+          error.code, or_unknown(refusal.date), or_unknown(refusal.our_date), distance(refusal));
     case S3Failure::credentials:
       return fmt::format(
           "S3 refuses our credentials ({}: {}); check the access key, the secret and the session token",
           error.code, error.message);
     case S3Failure::misplaced:
       return fmt::format(
-          "S3 does not have the bucket where we ask ({} {}: {}); check bucket, region and endpoint", status,
-          error.code, error.message);
+          "S3 does not have the bucket where we ask ({} {}: {}){}; check bucket, region and endpoint",
+          refusal.status, error.code, error.message, real_region(refusal.region));
     case S3Failure::invalid:
-      return fmt::format("S3 does not accept our request ({} {}: {})", status, error.code, error.message);
+      return fmt::format("S3 does not accept our request ({} {}: {})", refusal.status, error.code,
+                         error.message);
     case S3Failure::missing:
     case S3Failure::denied:
     case S3Failure::throttled:
@@ -150,10 +168,9 @@ std::optional<S3Error> parse_s3_error(std::string_view body) {
   return S3Error{std::string(code), printable(root.child_value("Message"))};
 }
 
-S3Verdict judge_s3_error(int status, std::string_view body, std::string_view date,
-                         std::string_view our_date) {
-  const std::optional<S3Error> error = parse_s3_error(body);
-  const S3Failure failure = failure_of(status, error);
+S3Verdict judge_s3_error(const S3Refusal& refusal) {
+  const std::optional<S3Error> error = parse_s3_error(refusal.body);
+  const S3Failure failure = failure_of(refusal.status, error);
   const auto answer = std::ranges::find(kAnswers, failure, &Answer::failure);
   S3Verdict verdict;
   verdict.failure = failure;
@@ -161,7 +178,7 @@ S3Verdict judge_s3_error(int status, std::string_view body, std::string_view dat
   verdict.retry = answer->retry;
   verdict.stale_allowed = answer->stale_allowed;
   if (failure == S3Failure::throttled) verdict.retry_after = kThrottleRetryAfter;
-  verdict.operator_message = advice(failure, status, error.value_or(S3Error{"no code", ""}), date, our_date);
+  verdict.operator_message = advice(failure, refusal, error.value_or(S3Error{"no code", ""}));
   return verdict;
 }
 

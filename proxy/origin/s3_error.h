@@ -44,9 +44,14 @@ struct S3Verdict {
   std::string operator_message;  // not empty: log it as an error, at most once a minute; never a secret
 };
 
-// Judges an answer with `status` >= 300. `body` is what was read of it (empty after HEAD: the status alone
-// decides). `date` is the answer's Date header and `our_date` ours; both only for the clock message.
-S3Verdict judge_s3_error(int status, std::string_view body, std::string_view date = {},
-                         std::string_view our_date = {});
+// An answer with a status from 300. Views are used during the call only.
+struct S3Refusal {
+  int status = 0;
+  std::string_view body = {};  // what was read of it; empty after HEAD: the status alone decides
+  std::string_view date = {};  // its Date, and ours: both only for the message about clocks
+  std::string_view our_date = {};
+  std::string_view region = {};  // its x-amz-bucket-region, where the bucket really is
+};
+S3Verdict judge_s3_error(const S3Refusal& refusal);
 
 }  // namespace vignette::proxy

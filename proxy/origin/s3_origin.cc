@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "proxy/origin/sigv4.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -15,12 +14,6 @@ namespace {
 
 using http::FieldId;
 
-constexpr std::size_t kMaxKeyBytes = 1024;  // S3's own limit
-
-// Of a request: what decides between the object, a part of it and "not modified".
-constexpr std::array kConditions = {
-    FieldId::if_match, FieldId::if_none_match, FieldId::if_modified_since, FieldId::if_unmodified_since,
-    FieldId::range,    FieldId::if_range};
 // Of an answer: what belongs to the object. The rest is the store's own (x-amz-*, Server), or ours
 // to say (Accept-Ranges).
 constexpr std::array kObjectFields = {FieldId::cache_control,
@@ -33,14 +26,6 @@ constexpr std::array kObjectFields = {FieldId::cache_control,
                                       FieldId::etag,
                                       FieldId::expires,
                                       FieldId::last_modified};
-
-OriginResponse own_answer(int status) {
-  OriginResponse response;
-  response.head->status = status;
-  response.content_length = 0;
-  if (status == 405) response.head->fields.add(FieldId::allow, "GET, HEAD");
-  return response;
-}
 
 bool is_refused_condition(int status) { return status == 412 || status == 416; }
 
@@ -66,33 +51,6 @@ void clean(OriginResponse& response, bool head_only) {
   }
 }
 
-http::FieldList fields_to_send(const http::FieldList* asked, const SigV4Headers& signature) {
-  http::FieldList fields;
-  for (FieldId id : kConditions) {
-    const http::Field* field = asked ? asked->find(id) : nullptr;
-    if (field) fields.add(*field);
-  }
-  fields.add("x-amz-content-sha256", signature.x_amz_content_sha256);
-  fields.add("x-amz-date", signature.x_amz_date);
-  if (!signature.x_amz_security_token.empty()) {
-    fields.add("x-amz-security-token", signature.x_amz_security_token);
-  }
-  fields.add(FieldId::authorization, signature.authorization);
-  return fields;
-}
-
-// What came of it up to the deadline or the limit: half an error is as good as none, then the status decides.
-net::Task<std::string> read_error(BodySource* body, TimePoint deadline) {
-  std::string text;
-  while (body && text.size() <= kMaxS3ErrorBytes) {
-    auto piece = co_await body->next(deadline);
-    if (!piece) break;
-    text += piece->bytes.view();
-    if (piece->last) break;
-  }
-  co_return text;
-}
-
 bool may_ask_again(const Error& error, const OriginTrace& trace, bool connected, bool answered) {
   if (error.blame != Blame::origin) return false;
   switch (error.code) {
@@ -108,100 +66,35 @@ bool may_ask_again(const Error& error, const OriginTrace& trace, bool connected,
   }
 }
 
-Error error_for(S3Failure failure) {
-  switch (failure) {
-    case S3Failure::throttled:
-      return {Code::unavailable, Blame::origin, Retry::yes, 0, "s3: throttled"};
-    case S3Failure::credentials:
-      return {Code::denied, Blame::origin, Retry::no, 0, "s3: credentials"};
-    case S3Failure::clock_skew:
-      return {Code::denied, Blame::origin, Retry::no, 0, "s3: clock skew"};
-    case S3Failure::misplaced:
-      return {Code::denied, Blame::origin, Retry::no, 0, "s3: no such bucket here"};
-    case S3Failure::invalid:
-      return {Code::unsupported, Blame::origin, Retry::no, 0, "s3: request refused"};
-    case S3Failure::missing:
-    case S3Failure::denied:
-    case S3Failure::failed:
-      break;
-  }
-  return {Code::reset, Blame::origin, Retry::yes, 0, "s3: the store failed"};
-}
-
-struct EndpointUrl {
-  bool tls = true;
-  conf::Address address;
-};
-
-std::optional<EndpointUrl> parse_endpoint(std::string_view url) {
-  EndpointUrl endpoint;
-  endpoint.tls = url.starts_with("https://");
-  if (!endpoint.tls && !url.starts_with("http://")) return std::nullopt;
-  url.remove_prefix(endpoint.tls ? 8 : 7);
-  auto address = conf::parse_address(url);
-  if (!address) address = conf::parse_address(fmt::format("{}:{}", url, endpoint.tls ? 443 : 80));
-  if (!address || address->kind != conf::Address::Kind::tcp) return std::nullopt;
-  endpoint.address = std::move(*address);
-  return endpoint;
-}
-
-std::string region_endpoint(const std::string& region) {
-  return fmt::format("https://s3.{}.amazonaws.com{}", region, region.starts_with("cn-") ? ".cn" : "");
-}
-
-std::string host_field(const EndpointUrl& endpoint) {
-  const conf::Address& address = endpoint.address;
-  const bool v6 = address.host.find(':') != std::string::npos;
-  std::string host = v6 ? fmt::format("[{}]", address.host) : address.host;
-  if (address.port != (endpoint.tls ? 443 : 80)) host += fmt::format(":{}", address.port);
-  return host;
-}
-
 }  // namespace
-
-std::expected<S3Target, std::string> s3_target(const conf::S3Options& options) {
-  const std::string url = options.endpoint.empty() ? region_endpoint(options.region) : options.endpoint;
-  auto endpoint = parse_endpoint(url);
-  if (!endpoint) return std::unexpected(fmt::format("\"{}\" is no endpoint of an object store", url));
-  const bool needs_path =
-      endpoint->address.is_ip || (endpoint->tls && options.bucket.find('.') != std::string::npos);
-  S3Target target;
-  if (options.path_style || needs_path) {
-    target.prefix = "/" + options.bucket;
-  } else {
-    endpoint->address.host = fmt::format("{}.{}", to_lower(options.bucket), endpoint->address.host);
-  }
-  target.tls = endpoint->tls;
-  target.host = host_field(*endpoint);
-  target.server = std::move(endpoint->address);
-  return target;
-}
-
-std::optional<std::string> s3_object_path(std::string_view prefix, std::string_view url_path) {
-  auto key = percent_decode(url_path);
-  if (!key || key->size() < 2 || key->front() != '/' || key->size() - 1 > kMaxKeyBytes) return std::nullopt;
-  if (key->find('\0') != std::string::npos || to_utf8(*key) != *key) return std::nullopt;
-  for (std::string_view segment : split(*key, '/')) {
-    if (segment == "." || segment == "..") return std::nullopt;
-  }
-  return std::string(prefix) + *key;
-}
 
 std::expected<std::unique_ptr<S3Origin>, std::string> S3Origin::create(const conf::Origin& options,
                                                                        Node& node,
                                                                        const std::string& ca_file) {
+  const conf::S3Options& s3 = options.s3;
   const auto wrong = [&](std::string_view what) {
     return std::unexpected(fmt::format("origin \"{}\": {}", options.name, what));
   };
-  if (options.s3.access_key.empty() || options.s3.secret_key.empty()) {
-    return wrong(fmt::format("no S3 credentials; set {} and {}, or credentials_file",
-                             options.s3.access_key_env, options.s3.secret_key_env));
+  CredentialsRef keys;
+  std::shared_ptr<CredentialProvider> provider;
+  if (s3.credentials == conf::S3Credentials::container || s3.credentials == conf::S3Credentials::instance) {
+    auto made = node.servers.origin(options.name).s3().provider(s3, node);
+    if (!made) return wrong(made.error());
+    provider = std::move(*made);
+  } else {
+    if (s3.access_key.empty() || s3.secret_key.empty()) {
+      return wrong(fmt::format("no S3 credentials; set {} and {}, or credentials_file", s3.access_key_env,
+                               s3.secret_key_env));
+    }
+    if (!http::is_field_value(s3.access_key) || !http::is_field_value(s3.session_token.reveal())) {
+      return wrong("the S3 access key or session token has a control character, such as a line end, in it");
+    }
+    keys = std::make_shared<const Credentials>(
+        Credentials{.access_key = s3.access_key,
+                    .secret_key = std::string(s3.secret_key.reveal()),
+                    .session_token = std::string(s3.session_token.reveal())});
   }
-  if (!http::is_field_value(options.s3.access_key) ||
-      !http::is_field_value(options.s3.session_token.reveal())) {
-    return wrong("the S3 access key or session token has a control character, such as a line end, in it");
-  }
-  auto target = s3_target(options.s3);
+  auto target = s3_target(s3);
   if (!target) return wrong(target.error());
   std::shared_ptr<const net::TlsClient> tls;
   if (target->tls) {
@@ -209,61 +102,93 @@ std::expected<std::unique_ptr<S3Origin>, std::string> S3Origin::create(const con
     if (!client) return wrong(client.error());
     tls = std::move(*client);
   }
-  return std::unique_ptr<S3Origin>(new S3Origin(options, node, std::move(*target), std::move(tls)));
+  return std::unique_ptr<S3Origin>(
+      new S3Origin(options, node, std::move(*target), std::move(tls), std::move(keys), std::move(provider)));
 }
 
 S3Origin::S3Origin(const conf::Origin& options, Node& node, S3Target target,
-                   std::shared_ptr<const net::TlsClient> tls)
+                   std::shared_ptr<const net::TlsClient> tls, CredentialsRef keys,
+                   std::shared_ptr<CredentialProvider> provider)
     : Origin(options.name, Kind::s3),
-      target_(std::move(target)),
-      credentials_(credentials_of(options.s3)),
-      region_(options.s3.region),
-      timeouts_(options.timeouts),
       state_(node.servers.origin(options.name)),
-      endpoint_(node.servers.server(options.name, target_.server.to_string()), target_.server, std::move(tls),
-                target_.server.host, timeouts_.keep_alive),
+      store_(state_.s3()),
+      writer_(options.s3, std::move(target), store_.keys),
+      version_query_(options.s3.version_query),
+      checksums_(options.s3.checksums),
+      timeouts_(options.timeouts),
+      keys_(std::move(keys)),
+      provider_(std::move(provider)),
+      endpoint_(node.servers.server(options.name, writer_.target().server.to_string()),
+                writer_.target().server, std::move(tls), writer_.target().server.host, timeouts_.keep_alive),
       misconfigured_(node.clock, kLogInterval),
       denied_(node.clock, kLogInterval),
-      failed_(node.clock, kLogInterval) {}
+      failed_(node.clock, kLogInterval),
+      skewed_(node.clock, kLogInterval),
+      mismatched_(node.clock, kLogInterval) {}
 
 net::Task<Result<OriginResponse>> S3Origin::fetch(WorkerContext& context, const OriginRequest& request) {
-  const bool head_only = request.method == http::Method::head;
-  if (request.method != http::Method::get && !head_only) co_return own_answer(405);
-  const auto path = s3_object_path(target_.prefix, request.path);
-  if (!path) co_return own_answer(404);
+  if (request.method != http::Method::get && request.method != http::Method::head)
+    co_return own_s3_answer(405);
+  const auto path = s3_object_path(writer_.target().prefix, request.path);
+  const std::string_view pair = object_query(request.query);
+  const auto version = pair.empty() ? std::optional<std::string>("") : s3_version(pair);
+  if (!path || !version) co_return own_s3_answer(404);
 
-  const std::string encoded = canonical_path(*path);
-  const SigV4Pair host{"host", target_.host};
-  const SigV4Request to_sign{
-      .method = http::to_string(request.method), .path = *path, .query = {}, .headers = {&host, 1}};
-  const SigV4Headers signature = sign_v4(to_sign, credentials_, region_, "s3", context.loop.wall());
-  const http::FieldList fields = fields_to_send(request.fields, signature);
-  OriginRequest asked;
-  asked.method = request.method;
-  asked.method_name = to_sign.method;
-  asked.path = encoded;
-  asked.host = target_.host;
-  asked.fields = &fields;
-
-  OriginResponse response;
-  response.trace.server = endpoint_.state->address();
-  const TimePoint started = context.node.clock.now();
-  auto answered = co_await ask(context, asked, response);
-  response.trace.first_byte = context.node.clock.now() - started;
-  state_.duration().record(context.index, response.trace.first_byte);
-  if (!answered) co_return std::unexpected(answered.error());
-  if (!passes(response.head->status)) {
-    auto judged = co_await refused(context, std::move(response), encoded);
-    co_return judged;
+  Course course;
+  course.trace.server = endpoint_.state->address();
+  course.started = context.node.clock.now();
+  switch (store_.backoff.admit(context.loop.now())) {
+    case S3Backoff::Admission::refuse:
+      store_.held_back.add(context.index);
+      co_return fail(Code::unavailable, Blame::origin, "s3: backing off", 0, Retry::yes);
+    case S3Backoff::Admission::probe:
+      course.is_probe = true;
+      break;
+    case S3Backoff::Admission::go:
+      break;
   }
-  endpoint_.state->succeeded();
-  clean(response, head_only);
-  co_return response;
+  const S3Ask ask{.method = request.method, .path = *path, .version = *version, .fields = request.fields};
+  auto answer = co_await pursue(context, ask, course);
+  co_return answer;
 }
 
-// At most twice.
-net::Task<Result<void>> S3Origin::ask(WorkerContext& context, const OriginRequest& request,
-                                      OriginResponse& response) {
+// Until the store has answered, or there is no point in asking once more.
+net::Task<Result<OriginResponse>> S3Origin::pursue(WorkerContext& context, const S3Ask& ask, Course& course) {
+  for (;;) {
+    auto keys = co_await credentials(context);
+    if (!keys) co_return std::unexpected(keys.error());
+    course.keys = std::move(*keys);
+    OriginResponse response;
+    auto answered = co_await ask_store(context, ask, course, response);
+    if (!answered) co_return std::unexpected(answered.error());
+    if (passes(response.head->status)) co_return accept(context, ask, std::move(response));
+    const Refused refused = co_await read_refusal(context, response);
+    auto again = co_await try_again(context, refused, course);
+    if (!again) co_return std::unexpected(again.error());
+    if (!*again) co_return give_up(context, ask, refused, course);
+  }
+}
+
+net::Task<Result<CredentialsRef>> S3Origin::credentials(WorkerContext& context) {
+  if (keys_) co_return keys_;
+  auto keys = co_await CredentialProvider::get(provider_, context, context.loop.now() + kCredentialsWait);
+  co_return keys;
+}
+
+net::Task<Result<void>> S3Origin::ask_store(WorkerContext& context, const S3Ask& ask, Course& course,
+                                            OriginResponse& response) {
+  S3Request request;
+  writer_.write(ask, *course.keys, store_.clock.signing_time(context.loop.wall()), request);
+  response.trace = course.trace;
+  auto answered = co_await ask_twice(context, writer_.as_origin_request(ask, request), response);
+  response.trace.first_byte = context.node.clock.now() - course.started;
+  state_.duration().record(context.index, response.trace.first_byte);
+  course.trace = response.trace;
+  co_return answered;
+}
+
+net::Task<Result<void>> S3Origin::ask_twice(WorkerContext& context, const OriginRequest& request,
+                                            OriginResponse& response) {
   for (bool again = false;; again = true) {
     Attempt attempt{.fresh = again, .connected = false, .progress = {}, .reason = {}};
     auto done = co_await try_once(context, request, response, attempt);
@@ -299,46 +224,26 @@ net::Task<Result<void>> S3Origin::try_once(WorkerContext& context, const OriginR
   co_return done;
 }
 
-// What the store's refusal is for us.
-net::Task<Result<OriginResponse>> S3Origin::refused(WorkerContext& context, OriginResponse response,
-                                                    std::string_view path) {
-  const std::string body =
-      co_await read_error(response.body.get(), context.loop.now() + timeouts_.first_byte);
-  const std::string our_date(context.http_date());
-  const S3Verdict verdict =
-      judge_s3_error(response.head->status, body, response.head->fields.value(FieldId::date), our_date);
-  log_verdict(context, verdict, response.head->status, path);
-  if (verdict.client_status == 404) {
-    endpoint_.state->succeeded();
-    OriginResponse answer = own_answer(404);
-    answer.trace = response.trace;
-    co_return answer;
+// An answer that is the object's.
+Result<OriginResponse> S3Origin::accept(WorkerContext& context, const S3Ask& ask, OriginResponse response) {
+  endpoint_.state->succeeded();
+  store_.backoff.succeeded(context.loop.now());
+  watch_clock(context, response.head->fields);
+  const bool head_only = ask.method == http::Method::head;
+  S3Verifier verifier(*response.head, head_only ? conf::S3Checksums::off : checksums_);
+  clean(response, head_only);
+  if (!verifier.checks_anything()) return response;
+  if (!response.body) {
+    const auto mismatch = verifier.finish();
+    if (!mismatch) return response;
+    log_mismatch(context, *mismatch, ask.path);
+    return fail(Code::malformed, Blame::origin, "s3: checksum mismatch");
   }
-  endpoint_.state->count_failure(context.index);
-  co_return std::unexpected(error_for(verdict.failure));
-}
-
-void S3Origin::log_verdict(WorkerContext& context, const S3Verdict& verdict, int status,
-                           std::string_view path) {
-  Logger& log = context.node.log;
-  if (!verdict.operator_message.empty()) {
-    if (auto more = misconfigured_.admit()) {
-      log.error("origin {}: {} (asked {}{}; {} more since the last line)", name(), verdict.operator_message,
-                target_.host, path, *more);
-    }
-  } else if (verdict.failure == S3Failure::denied) {
-    if (auto more = denied_.admit()) {
-      log.warn(
-          "origin {}: {} denies access to {}; clients get 404. Without the right to list the bucket that is "
-          "how it says \"not there\"; otherwise these keys lack s3:GetObject ({} more since the last line)",
-          name(), target_.host, path, *more);
-    }
-  } else if (verdict.failure != S3Failure::missing) {
-    if (auto more = failed_.admit()) {
-      log.warn("origin {}: {} answered {} ({}) to {} ({} more since the last line)", name(), target_.host,
-               status, to_string(verdict.failure), path, *more);
-    }
-  }
+  response.body = verified_body(std::move(response.body), std::move(verifier),
+                                [this, &context, path = std::string(ask.path)](const S3Mismatch& mismatch) {
+                                  log_mismatch(context, mismatch, path);
+                                });
+  return response;
 }
 
 void S3Origin::log_failure(WorkerContext& context, const Error& error, std::string_view reason) {
@@ -346,8 +251,8 @@ void S3Origin::log_failure(WorkerContext& context, const Error& error, std::stri
   endpoint_.state->count_failure(context.index);
   if (auto more = failed_.admit()) {
     context.node.log.warn("origin {}: {}: {}: {} ({} more since the last line)", name(),
-                          target_.server.to_string(), error.where, reason.empty() ? explain(error) : reason,
-                          *more);
+                          writer_.target().server.to_string(), error.where,
+                          reason.empty() ? explain(error) : reason, *more);
   }
 }
 

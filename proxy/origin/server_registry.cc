@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "proxy/origin/s3_state.h"
 
 namespace vignette::proxy {
 namespace {
@@ -114,9 +115,18 @@ void ServerState::describe(std::uint32_t weight, bool backup) {
 OriginState::OriginState(std::string name, std::size_t slot, Metrics& metrics)
     : name_(std::move(name)),
       slot_(slot),
+      metrics_(metrics),
       duration_(metrics.histogram("vignette_origin_duration_seconds",
                                   "From the start of a fetch to the head of the answer, by origin.",
                                   {{"origin", name_}})) {}
+
+OriginState::~OriginState() = default;
+
+S3State& OriginState::s3() {
+  std::lock_guard lock(mutex_);
+  if (!s3_) s3_ = std::make_unique<S3State>(name_, metrics_);
+  return *s3_;
+}
 
 std::vector<std::shared_ptr<ServerState>> OriginState::in_use() const {
   std::lock_guard lock(mutex_);

@@ -23,6 +23,7 @@
 namespace vignette::proxy {
 
 class OriginState;
+class S3State;
 
 enum class ActiveHealth : std::uint8_t { unchecked, probing, up, down };
 
@@ -106,12 +107,15 @@ class ServerState {
 class OriginState {
  public:
   OriginState(std::string name, std::size_t slot, Metrics& metrics);
+  ~OriginState();
 
   const std::string& name() const { return name_; }
   std::size_t slot() const { return slot_; }   // small and dense: workers keep their share in a vector
   Histogram& duration() { return duration_; }  // fetch to response head, failures included
   // Whether one more of its servers may be ejected; at least one always may.
   bool may_eject(TimePoint now) const;
+  // Of an object store; made when it is first asked for.
+  S3State& s3();
 
  private:
   friend class ServerRegistry;
@@ -119,9 +123,11 @@ class OriginState {
 
   const std::string name_;
   const std::size_t slot_;
+  Metrics& metrics_;
   Histogram& duration_;
-  mutable std::mutex mutex_;  // guards servers_
+  mutable std::mutex mutex_;  // guards what follows
   std::vector<std::shared_ptr<ServerState>> servers_;
+  std::unique_ptr<S3State> s3_;
 };
 
 // Thread-safe.

@@ -116,11 +116,36 @@ std::string canonical_query(std::span<const SigV4Pair> query) {
   return out;
 }
 
-Signer::Signer(Credentials credentials, std::string region, std::string service, SigV4Options options)
+Sha256Digest SigningKeys::key(std::string_view secret, std::string_view day, std::string_view region,
+                              std::string_view service) {
+  const std::string scope = fmt::format("{}/{}/{}", day, region, service);
+  const Sha256Digest hashed = sha256(secret);
+  std::lock_guard lock(mutex_);
+  for (const Kept& kept : kept_) {
+    if (kept.scope == scope && kept.secret == hashed) return kept.key;
+  }
+  Sha256Digest key = hmac_sha256(fmt::format("AWS4{}", secret), day);
+  for (std::string_view step : {region, service, std::string_view("aws4_request")}) {
+    key = hmac_sha256(as_view(key), step);
+  }
+  ++derived_;
+  if (kept_.size() == kKept) kept_.erase(kept_.begin());
+  kept_.push_back({scope, hashed, key});
+  return key;
+}
+
+std::uint64_t SigningKeys::derived() const {
+  std::lock_guard lock(mutex_);
+  return derived_;
+}
+
+Signer::Signer(Credentials credentials, std::string region, std::string service, SigV4Options options,
+               SigningKeys* keys)
     : credentials_(std::move(credentials)),
       region_(std::move(region)),
       service_(std::move(service)),
-      options_(options) {}
+      options_(options),
+      keys_(keys ? *keys : own_keys_) {}
 
 SigV4Headers Signer::sign(const SigV4Request& request, WallTime now) {
   const SigV4Trace traced = trace_headers(request, now);
@@ -178,7 +203,9 @@ SigV4Trace Signer::trace(const SigV4Request& request, std::string_view query, st
                                       canonical.block, canonical.names, request.payload_hash);
   out.string_to_sign = fmt::format("{}\n{}\n{}\n{}", kAlgorithm, timestamp, scope(timestamp),
                                    to_hex(sha256(out.canonical_request)));
-  out.signature = to_hex(hmac_sha256(signing_key(timestamp.substr(0, kDayLength)), out.string_to_sign));
+  const Sha256Digest key =
+      keys_.key(credentials_.secret_key, timestamp.substr(0, kDayLength), region_, service_);
+  out.signature = to_hex(hmac_sha256(as_view(key), out.string_to_sign));
   return out;
 }
 
@@ -186,22 +213,9 @@ std::string Signer::scope(std::string_view timestamp) const {
   return fmt::format("{}/{}/{}/aws4_request", timestamp.substr(0, kDayLength), region_, service_);
 }
 
-const std::string& Signer::signing_key(std::string_view day) {
-  if (key_day_ == day) return key_;
-  std::string key = "AWS4" + credentials_.secret_key;
-  for (std::string_view step :
-       {day, std::string_view(region_), std::string_view(service_), std::string_view("aws4_request")}) {
-    const Sha256Digest digest = hmac_sha256(key, step);
-    key = as_view(digest);
-  }
-  key_day_ = day;
-  key_ = std::move(key);
-  return key_;
-}
-
 SigV4Headers sign_v4(const SigV4Request& request, const Credentials& credentials, std::string_view region,
-                     std::string_view service, WallTime now, SigV4Options options) {
-  return Signer(credentials, std::string(region), std::string(service), options).sign(request, now);
+                     std::string_view service, WallTime now, SigV4Options options, SigningKeys* keys) {
+  return Signer(credentials, std::string(region), std::string(service), options, keys).sign(request, now);
 }
 
 }  // namespace vignette::proxy

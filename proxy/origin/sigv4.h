@@ -5,12 +5,16 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
+#include "base/hmac.h"
 #include "proxy/origin/credentials.h"
 
 namespace vignette::proxy {
@@ -56,10 +60,35 @@ std::string sigv4_encode(std::string_view bytes, bool keep_slash);
 std::string canonical_path(std::string_view path, bool normalize = false);
 std::string canonical_query(std::span<const SigV4Pair> query);
 
-// Immutable after construction but for the signing key of the day. Loop-thread only: one a worker.
+// The keys that sign, derived once for each day, region, service and secret and kept for the next request.
+// Thread-safe.
+class SigningKeys {
+ public:
+  static constexpr std::size_t kKept = 8;  // around midnight, and while credentials change, there are a few
+
+  // `day` is YYYYMMDD.
+  Sha256Digest key(std::string_view secret, std::string_view day, std::string_view region,
+                   std::string_view service);
+  std::uint64_t derived() const;  // how often a key had to be computed
+
+ private:
+  struct Kept {
+    std::string scope;    // day, region and service
+    Sha256Digest secret;  // SHA-256 of it
+    Sha256Digest key;
+  };
+  mutable std::mutex mutex_;
+  std::vector<Kept> kept_;  // the newest last
+  std::uint64_t derived_ = 0;
+};
+
+// Loop-thread only. `keys`, when given, outlives it and may be shared.
 class Signer {
  public:
-  Signer(Credentials credentials, std::string region, std::string service = "s3", SigV4Options options = {});
+  Signer(Credentials credentials, std::string region, std::string service = "s3", SigV4Options options = {},
+         SigningKeys* keys = nullptr);
+  Signer(const Signer&) = delete;
+  Signer& operator=(const Signer&) = delete;
 
   SigV4Headers sign(const SigV4Request& request, WallTime now);
   // The whole query string (without '?') of a presigned URL; valid for `expires`, 1 s to 7 days.
@@ -77,18 +106,18 @@ class Signer {
   std::string scope(std::string_view timestamp) const;
   std::string presigned_query(const SigV4Request& request, std::string_view timestamp,
                               std::chrono::seconds expires) const;
-  const std::string& signing_key(std::string_view day);
 
   Credentials credentials_;
   std::string region_;
   std::string service_;
   SigV4Options options_;
-  std::string key_day_;  // YYYYMMDD the cached key belongs to
-  std::string key_;
+  SigningKeys own_keys_;
+  SigningKeys& keys_;
 };
 
 // One signature without keeping a Signer.
 SigV4Headers sign_v4(const SigV4Request& request, const Credentials& credentials, std::string_view region,
-                     std::string_view service, WallTime now, SigV4Options options = {});
+                     std::string_view service, WallTime now, SigV4Options options = {},
+                     SigningKeys* keys = nullptr);
 
 }  // namespace vignette::proxy

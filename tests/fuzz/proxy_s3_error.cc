@@ -16,7 +16,7 @@ bool is_printable(std::string_view text) {
 }
 
 void check_verdict(int status, std::string_view body) {
-  const S3Verdict verdict = judge_s3_error(status, body);
+  const S3Verdict verdict = judge_s3_error({.status = status, .body = body});
   VCHECK(verdict.client_status == 404 || verdict.client_status == 502 || verdict.client_status == 503);
   VCHECK(verdict.retry_after.has_value() == (verdict.client_status == 503));
   VCHECK(is_printable(verdict.operator_message));

@@ -345,6 +345,38 @@ TEST_CASE("checks of the caller are asked about what is fine so far, and placed"
   INFO(joined(errors));
   REQUIRE(errors.size() == 5);
   CHECK(errors[0] == "f:4:9: error: no certificate");
+TEST_CASE("What an S3 origin cannot do together is said at the key that asks for it") {
+  ::setenv("CONF_TEST_ID", "AKID", 1);
+  const TempDir dir;
+  dir.write("short", "0123456789");
+  dir.write("raw", "0123456789abcdef0123456789abcdef");
+  const std::string head =
+      "[origin.p.s3]\nbucket = \"abc\"\naccess_key_env = \"CONF_TEST_ID\"\nsecret_key_env = "
+      "\"CONF_TEST_ID\"\n";
+  const auto errors = [&](const std::string& more) { return joined(load_errors(head + more, dir.path())); };
+  const std::string plain = "endpoint = \"http://127.0.0.1:1\"\n";
+  CHECK(errors("dualstack = true") == "");
+  CHECK(errors(plain + "dualstack = true").find(":13: error: \"dualstack\" chooses among AWS's own") !=
+        std::string::npos);
+  CHECK(errors("sse_customer_key_file = \"raw\"") == "");
+  CHECK(errors("sse_customer_key_file = \"short\"").find("does not hold a key of 32 bytes") !=
+        std::string::npos);
+  CHECK(errors("sse_customer_key_file = \"short\"").find("0123456789") == std::string::npos);
+  CHECK(errors(plain + "sse_customer_key_file = \"raw\"").find("needs an endpoint over TLS") !=
+        std::string::npos);
+  for (const char* bad : {"eu central", "eu-1\\nX", "a/b", "eu.central"}) {
+    INFO(bad);
+    CHECK(errors(std::string("region = \"") + bad + "\"").find("expected a region such as") !=
+          std::string::npos);
+  }
+  for (const char* bad : {"a=b", "a&b", "%41"}) {
+    INFO(bad);
+    CHECK(errors(std::string("version_query = \"") + bad + "\"").find("expected the name of a query") !=
+          std::string::npos);
+  }
+  CHECK(errors("checksums = \"some\"").find("\"all\", \"headers\" or \"off\"") != std::string::npos);
+}
+
   CHECK(errors[1] == "f:7:11: error: no database");
   CHECK(errors[2] == "f:9:17: error: preset \"a\": no preset");
   CHECK(errors[3] == "f:12:14: error: no ca");

@@ -39,6 +39,7 @@ Loaded load_example(const TempDir& dir, const std::string& name) {
     dir.write(file, "present");
   }
   dir.write("image-key.secret", "0123456789abcdef\n");
+  dir.write("sse-customer.key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
   dir.write("aws-credentials",
             "[other]\naws_access_key_id = no\n[default]\naws_access_key_id = AKID\n"
             "aws_secret_access_key = hush\n");
@@ -180,6 +181,10 @@ TEST_CASE("the examples mean what they say") {
   CHECK(config.sites[0].routes[3].redirect.parts.size() == 5);
   CHECK(config.sites[0].routes[2].origins == std::vector<std::string>{"photos", "archive"});
 }
+  const S3Options& vault = config.find_origin("vault")->s3;
+  CHECK(vault.credentials == S3Credentials::instance);
+  CHECK(vault.sse_customer_key.reveal().size() == 32);
+  CHECK(vault.access_key.empty());
 
 }  // namespace
 }  // namespace vignette::conf

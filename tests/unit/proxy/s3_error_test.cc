@@ -64,6 +64,14 @@ TEST_CASE("Control characters in an error message become spaces and its length i
   CHECK(error->message.size() == 512);
 }
 
+namespace {
+
+S3Verdict judge(int status, const std::string& body) {
+  return judge_s3_error({.status = status, .body = body});
+}
+
+}  // namespace
+
 TEST_CASE("Each S3 failure gets its own answer") {
   struct Row {
     int status;
@@ -84,9 +92,10 @@ TEST_CASE("Each S3 failure gets its own answer") {
                             Row{404, "NoSuchBucket", S3Failure::misplaced, 502, false, true},
                             Row{301, "PermanentRedirect", S3Failure::misplaced, 502, false, true},
                             Row{400, "InvalidArgument", S3Failure::invalid, 502, false, true},
+                            Row{400, "RequestTimeout", S3Failure::failed, 502, true, true},
                             Row{500, "InternalError", S3Failure::failed, 502, true, true});
   CAPTURE(row.status, row.code);
-  const S3Verdict verdict = judge_s3_error(row.status, error_body(row.code));
+  const S3Verdict verdict = judge(row.status, error_body(row.code));
   CHECK(verdict.failure == row.failure);
   CHECK(verdict.client_status == row.client_status);
   CHECK(verdict.retry == row.retry);
@@ -95,25 +104,36 @@ TEST_CASE("Each S3 failure gets its own answer") {
 }
 
 TEST_CASE("Without a readable body the status alone decides") {
-  CHECK(judge_s3_error(404, "").client_status == 404);
-  CHECK(judge_s3_error(403, "").client_status == 404);
-  CHECK(judge_s3_error(503, "<html>").client_status == 503);
-  CHECK(judge_s3_error(500, "").client_status == 502);
-  CHECK(judge_s3_error(418, "").failure == S3Failure::invalid);
+  CHECK(judge(404, "").client_status == 404);
+  CHECK(judge(403, "").client_status == 404);
+  CHECK(judge(503, "<html>").client_status == 503);
+  CHECK(judge(500, "").client_status == 502);
+  CHECK(judge(418, "").failure == S3Failure::invalid);
 }
 
 TEST_CASE("The operator is told about a clock that is wrong with both times") {
-  const S3Verdict verdict = judge_s3_error(403, error_body("RequestTimeTooSkewed"),
-                                           "Sun, 22 Nov 2026 12:00:00 GMT", "Sun, 22 Nov 2026 09:00:00 GMT");
+  const std::string body = error_body("RequestTimeTooSkewed");
+  const S3Verdict verdict = judge_s3_error({.status = 403,
+                                            .body = body,
+                                            .date = "Sun, 22 Nov 2026 12:00:00 GMT",
+                                            .our_date = "Sun, 22 Nov 2026 09:00:00 GMT"});
   CHECK_THAT(verdict.operator_message, Catch::Contains("clock") && Catch::Contains("12:00:00") &&
-                                           Catch::Contains("09:00:00") && Catch::Contains("NTP"));
+                                           Catch::Contains("09:00:00") && Catch::Contains("NTP") &&
+                                           Catch::Contains("ours is 3h0m0s behind the store's"));
 }
 
 TEST_CASE("The operator is told about refused credentials but not about missing photos") {
-  CHECK_THAT(judge_s3_error(403, error_body("SignatureDoesNotMatch")).operator_message,
+  CHECK_THAT(judge(403, error_body("SignatureDoesNotMatch")).operator_message,
              Catch::Contains("credentials") && Catch::Contains("SignatureDoesNotMatch"));
-  CHECK_THAT(judge_s3_error(301, error_body("PermanentRedirect")).operator_message,
-             Catch::Contains("region"));
-  CHECK(judge_s3_error(404, error_body("NoSuchKey")).operator_message.empty());
-  CHECK(judge_s3_error(403, error_body("AccessDenied")).operator_message.empty());
+  CHECK_THAT(judge(301, error_body("PermanentRedirect")).operator_message, Catch::Contains("region"));
+  CHECK(judge(404, error_body("NoSuchKey")).operator_message.empty());
+  CHECK(judge(403, error_body("AccessDenied")).operator_message.empty());
+}
+
+TEST_CASE("A bucket of another region is named with its region, as far as that is one") {
+  const std::string body = error_body("PermanentRedirect");
+  CHECK_THAT(judge_s3_error({.status = 301, .body = body, .region = "eu-west-1"}).operator_message,
+             Catch::Contains("; it is in eu-west-1; check bucket"));
+  CHECK_THAT(judge_s3_error({.status = 301, .body = body, .region = "<script>"}).operator_message,
+             !Catch::Contains("script"));
 }
