@@ -27,6 +27,7 @@
 #include <string_view>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "base/bounded_pool.h"
 #include "base/clock.h"
@@ -157,6 +158,7 @@ class DiskVolume final : private ReclaimPolicy {
   DiskRead read_waiting(Reading& reading);
   DiskRead decode(Reading& reading, std::string_view bytes);
   DiskRead unreadable(const Reading& reading);
+  void forget(const Reading& reading);
   void report_fault(const Opened* opened);
 
   // Writing (disk_volume_writer.cc)
@@ -174,7 +176,9 @@ class DiskVolume final : private ReclaimPolicy {
   bool begin_snapshot(TimePoint now);
   void settle(TimePoint now);
   void finish();
+  void appended(const Key& key, const Location& location);
   void failed_to_write(const Error& error);
+  void owe_open_segment();
   TimePoint next_due(TimePoint now, bool is_busy) const;
   DiskPlace place_of(const Location& location) const;
 
@@ -214,6 +218,8 @@ class DiskVolume final : private ReclaimPolicy {
   // The writer's own.
   OpenedRef own_;
   std::weak_ptr<Opened> last_;  // until its readers are gone the file cannot be locked again
+  std::vector<Key> open_keys_;  // of what was appended to the segment of open_generation_
+  std::uint32_t open_generation_ = 0;
   std::unique_ptr<Recovery> recovery_;
   std::unique_ptr<SnapshotWriter> snapshot_;
   std::size_t snapshot_shard_ = 0;

@@ -121,6 +121,13 @@ DiskRead DiskVolume::unreadable(const Reading& reading) {
   return miss(DiskCount::misses_error);
 }
 
+// Its bytes may be good again after a restart, when nobody knows any more what replaced it.
+void DiskVolume::forget(const Reading& reading) {
+  const std::uint64_t hash = hash_of(reading.key);
+  const std::lock_guard lock(mutex_);
+  if (index_.erase_at(hash, reading.place.offset) && !pending_.contains(hash)) owe(hash, reading.key);
+}
+
 // Generation, checksums and key are looked at again here, after the bytes have come.
 DiskRead DiskVolume::decode(Reading& reading, std::string_view bytes) {
   const auto needle = reading.opened->volume->verify(reading.plan, bytes, reading.key, reading.key_string);
@@ -135,8 +142,11 @@ DiskRead DiskVolume::decode(Reading& reading, std::string_view bytes) {
   }
   const NeedleFault fault = needle ? NeedleFault::reclaimed : needle.error();
   if (fault == NeedleFault::other_key) return miss(DiskCount::misses_other_key);
-  index_.erase_at(hash_of(reading.key), reading.place.offset);
-  if (!is_damage(fault)) return miss(DiskCount::misses_gone);
+  if (!is_damage(fault)) {
+    index_.erase_at(hash_of(reading.key), reading.place.offset);
+    return miss(DiskCount::misses_gone);
+  }
+  forget(reading);
   report_fault(reading.opened.get());
   return miss(DiskCount::misses_damaged);
 }

@@ -79,6 +79,8 @@ void DiskVolume::settle(TimePoint now) {
 void DiskVolume::release() {
   snapshot_.reset();
   recovery_.reset();
+  if (own_ && !own_->volume->flush()) owe_open_segment();
+  open_keys_.clear();
   last_ = own_;
   own_.reset();
   index_.clear();
@@ -161,9 +163,26 @@ void DiskVolume::report_fault(const Opened* opened) {
   go_offline();
 }
 
+void DiskVolume::appended(const Key& key, const Location& location) {
+  if (std::exchange(open_generation_, location.generation) != location.generation) open_keys_.clear();
+  open_keys_.push_back(key);
+}
+
+// What the open segment held is lost, and with it what said that older needles are dead: it is said again.
+void DiskVolume::owe_open_segment() {
+  const std::lock_guard lock(mutex_);
+  for (const Key& key : std::exchange(open_keys_, {})) {
+    const std::uint64_t hash = hash_of(key);
+    if (pending_.contains(hash)) continue;
+    index_.erase(hash);
+    owe(hash, key);
+  }
+}
+
 void DiskVolume::failed_to_write(const Error& error) {
   if (error.code != Code::io) return;
   counters_.add(DiskCount::write_errors);
+  owe_open_segment();
   report_fault(own_.get());
 }
 
@@ -207,6 +226,7 @@ void DiskVolume::write_owed() {
   for (const auto& [hash, key] : owed) {
     const auto location = own_->volume->append_erasure(key);
     if (!location) return failed_to_write(location.error());
+    appended(key, *location);
     if (recovery_) recovery_->forget(key, *location);
     counters_.add(DiskCount::erasures);
     const std::lock_guard lock(mutex_);
@@ -242,7 +262,10 @@ void DiskVolume::drop_front() {
 void DiskVolume::write_job(const Job& job, const ObjectRef& object) {
   const std::uint64_t hash = hash_of(job.key);
   const Result<Location> location = own_->volume->append(*object);
-  if (location) counters_.add(DiskCount::written);
+  if (location) {
+    counters_.add(DiskCount::written);
+    appended(job.key, *location);
+  }
   ObjectRef written;  // let go of after the lock
   {
     const std::lock_guard lock(mutex_);
