@@ -30,7 +30,7 @@ const MemoryShard::Node* MemoryShard::find_node(const Key& key) const {
   return node;
 }
 
-ObjectRef MemoryShard::find(const Key& key, std::string_view key_string) {
+ObjectRef MemoryShard::find(const Key& key, std::string_view key_string, bool* is_first) {
   auto* node = const_cast<Node*>(find_node(key));
   if (!node || node->object->key_string() != key_string) {
     ++counters_.misses;
@@ -38,6 +38,8 @@ ObjectRef MemoryShard::find(const Key& key, std::string_view key_string) {
   }
   ++counters_.hits;
   if (node->count < kMaxCount) ++node->count;
+  const bool was_asked = std::exchange(node->was_asked, true);
+  if (is_first) *is_first = !was_asked;
   return node->object;
 }
 
@@ -104,15 +106,17 @@ void MemoryShard::exchange(Node* kept, Node& incoming) {
   ++counters_.replacements;
 }
 
-bool MemoryShard::insert(std::unique_ptr<Node>& node) {
+bool MemoryShard::insert(std::unique_ptr<Node>& node, bool* asked_again) {
   grow_index();
   const Key key = node->object->key();
   Node** link = find_link(key);
   if (*link) {
+    if (asked_again) *asked_again = (*link)->was_asked;
     exchange(*link, *node);
     return true;
   }
   const bool was_evicted = ghosts_.take(key.lo, ghost_capacity());
+  if (asked_again) *asked_again = was_evicted;
   if (was_evicted) ++counters_.ghost_hits;
   ++counters_.insertions;
   *link = node.release();

@@ -35,6 +35,7 @@ class MemoryShard {
     std::uint32_t entered = 0;  // the shard's count of insertions when it entered its queue
     std::uint8_t count = 0;
     bool in_main = false;
+    bool was_asked = false;  // found at least once
   };
 
   MemoryShard(std::uint64_t share_bytes, std::uint64_t large_bytes)
@@ -43,11 +44,14 @@ class MemoryShard {
   MemoryShard(const MemoryShard&) = delete;
   MemoryShard& operator=(const MemoryShard&) = delete;
 
-  // Null: a miss. Counts, and bumps the object's counter.
-  ObjectRef find(const Key& key, std::string_view key_string);
+  // Null: a miss. Counts, and bumps the object's counter. `is_first`: nobody had asked for it before.
+  ObjectRef find(const Key& key, std::string_view key_string, bool* is_first = nullptr);
   ObjectRef peek(const Key& key, std::string_view key_string) const;
+  // An object of that hash, whatever its key string.
+  bool knows(const Key& key) const { return find_node(key) != nullptr; }
   // Keeps the node's object in its place or in a new one; true: `node` now holds what was replaced.
-  bool insert(std::unique_ptr<Node>& node);
+  // `asked_again`: what it replaces has been asked for, or a ghost knows it.
+  bool insert(std::unique_ptr<Node>& node, bool* asked_again = nullptr);
   // As above, but only in place of `old`. False: not there.
   bool replace(const Object& old, std::unique_ptr<Node>& node);
   std::unique_ptr<Node> erase(const Key& key, std::string_view key_string);

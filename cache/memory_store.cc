@@ -38,9 +38,10 @@ class MemoryStore::Tier final : public Budget, public std::enable_shared_from_th
   void charge(std::size_t bytes) override { used_.fetch_add(bytes, std::memory_order_relaxed); }
   void release(std::size_t bytes) override { used_.fetch_sub(bytes, std::memory_order_relaxed); }
 
-  ObjectRef find(const Key& key, std::string_view key_string);
+  ObjectRef find(const Key& key, std::string_view key_string, bool& is_first);
+  bool knows(const Key& key);
   ObjectRef peek(const Key& key, std::string_view key_string);
-  Insertion insert(ObjectRef object);
+  Insertion insert(ObjectRef object, bool& asked_again);
   bool replace(const Object& old, ObjectRef fresh);
   bool erase(const Key& key, std::string_view key_string);
   void clear();
@@ -144,12 +145,18 @@ std::unique_ptr<Node> MemoryStore::Tier::make_node(ObjectRef object, bool must) 
   return node;
 }
 
-ObjectRef MemoryStore::Tier::find(const Key& key, std::string_view key_string) {
+bool MemoryStore::Tier::knows(const Key& key) {
+  Slot& slot = slot_of(key);
+  const std::lock_guard lock(slot.mutex);
+  return slot.shard.knows(key);
+}
+
+ObjectRef MemoryStore::Tier::find(const Key& key, std::string_view key_string, bool& is_first) {
   Slot& slot = slot_of(key);
   ObjectRef found;
   {
     const std::lock_guard lock(slot.mutex);
-    found = slot.shard.find(key, key_string);
+    found = slot.shard.find(key, key_string, &is_first);
   }
   if (!found || judge(purges_, *found) != Verdict::dead) return found;
   drop_purged(slot, *found);
@@ -187,7 +194,7 @@ ObjectRef MemoryStore::Tier::peek(const Key& key, std::string_view key_string) {
   return found;
 }
 
-Insertion MemoryStore::Tier::insert(ObjectRef object) {
+Insertion MemoryStore::Tier::insert(ObjectRef object, bool& asked_again) {
   VCHECK(object->body().state() == Body::State::complete);
   if (object->body().length() > max_object_bytes_) {
     refused_too_large_.fetch_add(1, std::memory_order_relaxed);
@@ -197,7 +204,7 @@ Insertion MemoryStore::Tier::insert(ObjectRef object) {
   std::unique_ptr<Node> node = make_node(std::move(object), false);
   if (!node) return Insertion::no_room;
   const std::lock_guard lock(slot.mutex);
-  const bool replaced = slot.shard.insert(node);
+  const bool replaced = slot.shard.insert(node, &asked_again);
   settle(slot);
   return replaced ? Insertion::replaced : Insertion::inserted;
 }
@@ -251,8 +258,14 @@ MemoryStore::MemoryStore(const MemoryStoreOptions& options) : tier_(std::make_sh
 // Objects hold reservations, and those the tier: let them go, or it would live for ever.
 MemoryStore::~MemoryStore() { tier_->clear(); }
 
+ObjectRef MemoryStore::find(const Key& key, std::string_view key_string, bool& is_first) {
+  return tier_->find(key, key_string, is_first);
+}
+bool MemoryStore::knows(const Key& key) const { return tier_->knows(key); }
+
 Lookup MemoryStore::try_lookup(const Key& key, std::string_view key_string) {
-  ObjectRef object = tier_->find(key, key_string);
+  bool is_first = false;
+  ObjectRef object = find(key, key_string, is_first);
   return {object ? Lookup::Outcome::hit : Lookup::Outcome::miss, std::move(object)};
 }
 
@@ -267,7 +280,13 @@ void MemoryStore::lookup(const Key& key, std::string_view key_string, Executor& 
   });
 }
 
-Insertion MemoryStore::insert(ObjectRef object) { return tier_->insert(std::move(object)); }
+Insertion MemoryStore::insert(ObjectRef object, bool& asked_again) {
+  return tier_->insert(std::move(object), asked_again);
+}
+Insertion MemoryStore::insert(ObjectRef object) {
+  bool asked_again = false;
+  return insert(std::move(object), asked_again);
+}
 bool MemoryStore::replace_head(const Object& old, ObjectRef fresh) {
   return tier_->replace(old, std::move(fresh));
 }

@@ -49,6 +49,13 @@ class MemoryStore final : public Store {
   const PurgeBook* purges() const override;
   void visit(const std::function<void(const Object&)>& visit) const override;
 
+  // For the tier below. `is_first`: nobody had asked for that object before; `asked_again`: somebody has, for
+  // what it replaces or for what it was before it was evicted.
+  ObjectRef find(const Key& key, std::string_view key_string, bool& is_first);
+  Insertion insert(ObjectRef object, bool& asked_again);
+  // An object of that hash, whatever its key string.
+  bool knows(const Key& key) const;
+
  private:
   class Tier;
   std::shared_ptr<Tier> tier_;

@@ -16,6 +16,7 @@ struct Lookup {
   enum class Outcome : std::uint8_t { miss, hit, must_wait };
   Outcome outcome = Outcome::miss;
   ObjectRef object;  // set exactly for a hit; fresh or stale is for the caller to decide (freshness.h)
+  bool from_disk = false;  // a hit that was read from there
 };
 
 class PurgeBook;
