@@ -16,6 +16,8 @@ std::string_view to_string(CacheOutcome outcome) {
       return "miss";
     case CacheOutcome::collapsed:
       return "collapsed";
+    case CacheOutcome::partial:
+      return "partial";
     case CacheOutcome::bypass:
       return "bypass";
   }
@@ -33,6 +35,10 @@ NodeMetrics::NodeMetrics(Metrics& metrics)
       bytes_received(metrics.counter("vignette_received_bytes_total", "Bytes received from clients.")),
       fills_started(metrics.counter("vignette_fills_started_total", "Fetches into the cache.")),
       fills_failed(metrics.counter("vignette_fills_failed_total", "Fetches into the cache that failed.")),
+      chunks_fetched(metrics.counter("vignette_chunks_fetched_total",
+                                     "Pieces of 1 MiB of large objects fetched into the cache.")),
+      large_changed(metrics.counter("vignette_large_changed_total",
+                                    "Large objects dropped because the origin has another version.")),
       exceptions(metrics.counter("vignette_exceptions_total", "Library exceptions that ended a strand.")) {
   static constexpr std::string_view kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t i = 0; i < responses.size(); ++i) {

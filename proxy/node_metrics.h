@@ -10,8 +10,8 @@
 namespace vignette::proxy {
 
 // How the cache took part in an answer; a label of requests and a word in the access log.
-enum class CacheOutcome : std::uint8_t { none, hit, stale, revalidated, miss, collapsed, bypass };
-inline constexpr std::size_t kCacheOutcomes = 7;
+enum class CacheOutcome : std::uint8_t { none, hit, stale, revalidated, miss, collapsed, partial, bypass };
+inline constexpr std::size_t kCacheOutcomes = 8;
 std::string_view to_string(CacheOutcome outcome);
 
 struct NodeMetrics {
@@ -27,6 +27,8 @@ struct NodeMetrics {
   Counter& bytes_received;
   Counter& fills_started;
   Counter& fills_failed;
+  Counter& chunks_fetched;  // of large objects
+  Counter& large_changed;
   Counter& exceptions;  // library exceptions that ended a strand
 
   // Refusals by reason; made on first use, so only for the error path.

@@ -309,6 +309,7 @@ bool Exchange::try_hit() {
     status_.hit = true;
     status_.forward = cache::Forward::none;
     status_.ttl = decision_.ttl;
+    if (found_->flags().is_manifest) return false;  // its chunks may have to be waited for
     send_object(found_);
     return true;
   }

@@ -29,6 +29,7 @@
 #include "proxy/media/fill_hub.h"
 #include "proxy/media/fill_job.h"
 #include "proxy/media/image_memo.h"
+#include "proxy/media/large_reader.h"
 #include "proxy/route/route.h"
 
 namespace vignette::proxy {
@@ -106,7 +107,19 @@ class Exchange {
   void launch(cache::FillWriter writer);
   std::unique_ptr<FillJob> make_job();
   bool may_serve_stale() const;
-  void answer_failed_fill(const Error& error);
+  net::Task<void> answer_failed_fill(Error error);
+
+  // Large objects, in chunks (exchange_large.cc)
+  bool wants_part() const;
+  bool has_fresh_manifest() const;
+  net::Task<bool> send_found_large();
+  net::Task<void> send_stale();
+  net::Task<bool> send_large(cache::ObjectRef manifest);
+  net::Task<Result<std::string>> first_bytes(LargeSourceRef source);
+  net::Task<void> send_chunks(LargeReader& reader);
+  LargeSourceRef large_source(cache::ObjectRef manifest);
+  void note_missing(const LargeReader& reader);
+  bool could_not_begin(const cache::Object& manifest, const Error& error);
 
   // Passing through (exchange_pass.cc)
   net::Task<void> pass_through();

@@ -4,9 +4,8 @@
 
 #include "cache/stored_fields.h"
 #include "cache/vary.h"
-#include "http/conditional.h"
-#include "http/range.h"
 #include "proxy/client/exchange.h"
+#include "proxy/client/part.h"
 #include "proxy/media/fill_follow.h"
 #include "proxy/media/image_origin.h"
 #include "proxy/worker_context.h"
@@ -35,6 +34,7 @@ std::unique_ptr<FillJob> Exchange::make_job() {
     job->request = std::make_unique<StoredRequest>(head_.authority, "/", "", false, http::FieldList());
     return job;
   }
+  job->wants_part = wants_part();
   job->origins = route_->origins;
   // Servers see the whole request; an object store is asked for an object, by whoever wants it.
   if (route_->origins.front()->kind() == Origin::Kind::servers) {
@@ -70,8 +70,12 @@ net::Task<void> Exchange::answer_cached() {
     status_.hit = true;
     status_.ttl = decision_.ttl;
     status_.detail = "stale-while-revalidate";
-    send_object(found_);
+    co_await send_stale();
     co_return;
+  }
+  if (has_fresh_manifest()) {
+    auto answered = co_await send_found_large();
+    if (answered) co_return;
   }
   cache::Joined joined;
   for (int depth = 0; depth < cache::kMaxVaryDepth; ++depth) {
@@ -80,6 +84,9 @@ net::Task<void> Exchange::answer_cached() {
     // Something was stored since the lookup: a marker, and our variant has a key of its own; or an answer,
     // which is ours too only while it is fresh (one with no-cache never is: it was validated for others).
     if (try_hit()) co_return;
+    if (!has_fresh_manifest()) continue;
+    auto answered = co_await send_found_large();
+    if (answered) co_return;
   }
   if (joined.hit) joined = start_alone();
   status_.collapsed = joined.collapsed();
@@ -116,7 +123,7 @@ net::Task<bool> Exchange::follow_fill(cache::Joined joined) {
   auto head =
       co_await wait_for_head(context_, joined.reader, joined.fill, follower, started_ + kHeadWait, second);
   if (!head) {
-    answer_failed_fill(head.error());
+    co_await answer_failed_fill(head.error());
     co_return true;
   }
   if (joined.reader.state() == cache::FillState::refused) co_return false;
@@ -129,14 +136,19 @@ net::Task<bool> Exchange::follow_fill(cache::Joined joined) {
   status_.stored = joined.fill->reason() == cache::Reason::none;
   if (!status_.stored) status_.detail = cache::to_string(joined.fill->reason());
   if (status_.stored) status_.ttl = cache::decide_serve(*object, context_.loop.wall()).ttl;
+  if (object->flags().is_manifest) {
+    joined = {};
+    auto sent = co_await send_large(std::move(object));
+    co_return sent;
+  }
   co_await deliver(joined.reader, follower);
   co_return true;
 }
 
-void Exchange::answer_failed_fill(const Error& error) {
+net::Task<void> Exchange::answer_failed_fill(Error error) {
   if (error.code == Code::cancelled && error.blame == Blame::client) {
     reason_ = "client_gone";
-    return;
+    co_return;
   }
   if (may_serve_stale()) {
     outcome_ = CacheOutcome::stale;
@@ -144,8 +156,8 @@ void Exchange::answer_failed_fill(const Error& error) {
     status_.forward_status = 0;
     status_.ttl = cache::decide_serve(*found_, context_.loop.wall()).ttl;
     status_.detail = "stale-if-error";
-    send_object(found_);
-    return;
+    co_await send_stale();
+    co_return;
   }
   refuse(answer_for(error));
 }
@@ -156,7 +168,10 @@ net::Task<void> Exchange::deliver(cache::Reader& reader, FillHub::Follower& foll
   std::string first_bytes;
   if (image_ && image_->kind == imaging::RequestKind::original) {
     auto ready = co_await wait_for_bytes(context_, reader, follower, imaging::kSniffBytes);
-    if (!ready) co_return answer_failed_fill(ready.error());
+    if (!ready) {
+      co_await answer_failed_fill(ready.error());
+      co_return;
+    }
     Slice first;
     if (reader.peek(std::span(&first, 1)) > 0) first_bytes = first.view().substr(0, imaging::kSniffBytes);
   }
@@ -222,35 +237,22 @@ void Exchange::append_part(const cache::Object& object) {
 // Chooses between the whole object, a part of it and none (RFC 9110 §13.2.2, §14.2). False: answered.
 bool Exchange::select_part(const cache::Object& object, std::optional<std::uint64_t>& length, int& status) {
   std::string& extra = scratch_.extra;
-  auto condition = http::evaluate_preconditions(
-      head_, {.etag = object.etag(),
-              .last_modified = object.last_modified(),
-              .exists = true,
-              .date = object.date().value_or(object.response_time())});
-  if (condition == http::Precondition::precondition_failed) {
+  const Part chosen = choose_part(head_, object);
+  if (chosen.kind == Part::Kind::precondition_failed) {
     refuse({.status = 412, .reason = "precondition_failed", .detail = "The precondition does not hold."});
     return false;
   }
-  if (condition == http::Precondition::not_modified) {
+  if (chosen.kind == Part::Kind::not_modified) {
     status = 304;
     length.reset();
     return true;
   }
   if (!length) return true;
   extra += "Accept-Ranges: bytes\r\n";
-  const http::Field* range = head_.fields.find(http::FieldId::range);
-  // Two Range lines make one value that is no range (RFC 9110 §5.2): ignored, as caches may differ in which
-  // they take.
-  if (!range || head_.method != http::Method::get || head_.fields.count(http::FieldId::range) > 1 ||
-      !http::if_range_holds(head_.fields.value(http::FieldId::if_range), object.etag(),
-                            object.last_modified(), object.date().value_or(object.response_time()))) {
-    return true;
-  }
-  http::RangeAnswer answer = http::parse_range(range->value, *length);
-  if (answer.kind == http::RangeAnswer::Kind::whole) return true;
+  if (chosen.kind == Part::Kind::whole) return true;
   char text[http::kContentRangeBytes];
-  bool part = answer.kind == http::RangeAnswer::Kind::part;
-  std::size_t size = part ? http::format_content_range(answer.range, *length, text)
+  bool part = chosen.kind == Part::Kind::part;
+  std::size_t size = part ? http::format_content_range(chosen.range, *length, text)
                           : http::format_unsatisfied_range(*length, text);
   extra.append("Content-Range: ").append(text, size).append("\r\n");
   if (!part) {
@@ -260,7 +262,7 @@ bool Exchange::select_part(const cache::Object& object, std::optional<std::uint6
     responder_.end();
     return false;
   }
-  range_ = answer.range;
+  range_ = chosen.range;
   answer_is_part_ = true;
   status = 206;
   length = range_.size();

@@ -23,6 +23,10 @@ net::Task<Result<void>> wait_for_head(WorkerContext& context, cache::Reader& rea
       case cache::FillState::failed:
         if (!reader.object()) co_return std::unexpected(fill->error());
         co_return Result<void>{};
+      case cache::FillState::streaming:
+        // A manifest is there for others once the fills of its chunks are.
+        if (reader.object()->flags().is_manifest) break;
+        co_return Result<void>{};
       default:
         co_return Result<void>{};
     }
@@ -32,6 +36,7 @@ net::Task<Result<void>> wait_for_head(WorkerContext& context, cache::Reader& rea
     if (woken) continue;
     if (woken.error().code == Code::cancelled) co_return client_left();
     if (context.loop.now() >= deadline) co_return fail(Code::timeout, Blame::origin, "fill: no head in time");
+    if (reader.state() != cache::FillState::waiting_head) continue;
     if (cache::FillWriter writer = fill->start_second(context.loop.now(), reader)) launch(std::move(writer));
   }
 }

@@ -3,8 +3,11 @@
 #include <fmt/core.h>
 
 #include "cache/freshness.h"
+#include "cache/manifest.h"
+#include "http/range.h"
 #include "net/signal.h"
 #include "net/worker.h"
+#include "proxy/media/large_run.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -13,6 +16,8 @@ namespace {
 constexpr Duration kBodyStall = std::chrono::seconds(30);
 // A paced fill whose slowest reader takes nothing for this long cuts it.
 constexpr Duration kReaderStall = std::chrono::seconds(60);
+constexpr std::string_view kFirstPart = "bytes=0-1048575";
+static_assert(cache::kChunkBytes == 1048576);
 
 // One attempt's life on its strand.
 class FillRun {
@@ -23,12 +28,16 @@ class FillRun {
 
  private:
   net::Task<Result<OriginResponse>> fetch();
+  net::Task<Result<OriginResponse>> fetch_once();
   void add_validators(http::FieldList& fields);
+  cache::Assessment assess(const OriginResponse& response);
+  bool take_first_part(OriginResponse& response);
+  bool is_large(const OriginResponse& response) const;
   cache::HeadVerdict take_head(const OriginResponse& response);
   bool freshen(const OriginResponse& response);
   bool answers_instead_of(int status) const;
   net::Task<void> take_body(BodySource& body);
-  net::Task<bool> wait_for_room();
+  net::Task<void> take_chunks(BodySource& body);
   void fail(const Error& error);
   void commit();
 
@@ -36,6 +45,8 @@ class FillRun {
   std::unique_ptr<FillJob> job_;
   WallTime request_time_{};
   char date_[http::kDateBytes];
+  cache::AssessmentScratch scratch_;
+  bool has_first_part_ = false;  // the body is that of the first chunk, the head that of the whole
 };
 
 void FillRun::fail(const Error& error) {
@@ -60,13 +71,43 @@ bool FillRun::answers_instead_of(int status) const {
   return decision.serve == cache::Serve::must_revalidate;
 }
 
-cache::HeadVerdict FillRun::take_head(const OriginResponse& response) {
-  cache::AssessmentScratch scratch;
-  cache::Exchanged times{request_time_, context_.loop.wall()};
-  auto assessed = cache::assess(job_->request->head(), *response.head, job_->policy, times, scratch);
+cache::Assessment FillRun::assess(const OriginResponse& response) {
+  const cache::Exchanged times{request_time_, context_.loop.wall()};
+  auto assessed = cache::assess(job_->request->head(), *response.head, job_->policy, times, scratch_);
   assessed.head.content_length = response.content_length;
   if (!response.body) assessed.head.content_length = 0;
+  return assessed;
+}
+
+bool FillRun::is_large(const OriginResponse& response) const {
+  return response.head->status == 200 && response.body && keeps_chunks(context_.node.store) &&
+         response.content_length.value_or(0) > cache::kChunkBytes &&
+         cache::is_strong_etag(response.head->fields.value(http::FieldId::etag)) &&
+         (has_first_part_ || serves_ranges(job_->origins, *response.head));
+}
+
+cache::HeadVerdict FillRun::take_head(const OriginResponse& response) {
+  auto assessed = assess(response);
+  assessed.head.flags.is_manifest = is_large(response);
   return job_->writer.set_head(assessed.head, assessed.not_stored);
+}
+
+// The answer to a request for the first chunk, made into the head of the whole. False: it does not do, ask
+// again for the whole.
+bool FillRun::take_first_part(OriginResponse& response) {
+  http::ResponseHead& head = *response.head;
+  if (head.status == 416) return false;  // also what a store says of an empty object
+  if (head.status != 206) return true;
+  const auto told = http::parse_content_range(head.fields.value(http::FieldId::content_range));
+  if (!told || !told->range || !told->length || told->range->first != 0) return false;
+  if (told->range->size() != std::min(*told->length, cache::kChunkBytes)) return false;
+  if (!response.body || response.content_length != told->range->size()) return false;
+  head.status = 200;
+  head.fields.remove(http::FieldId::content_range);
+  response.content_length = told->length;
+  if (*told->length <= cache::kChunkBytes) return true;
+  has_first_part_ = true;
+  return is_large(response) && assess(response).not_stored == cache::Reason::none;
 }
 
 // The stored response under the head that a 304 makes of it. False: that head may not be stored.
@@ -80,31 +121,26 @@ bool FillRun::freshen(const OriginResponse& response) {
 }
 
 net::Task<Result<OriginResponse>> FillRun::fetch() {
+  auto response = co_await fetch_once();
+  if (!response || !job_->wants_part || take_first_part(*response)) co_return response;
+  job_->wants_part = has_first_part_ = false;
+  response = co_await fetch_once();
+  co_return response;
+}
+
+net::Task<Result<OriginResponse>> FillRun::fetch_once() {
   request_time_ = context_.loop.wall();
   http::FieldList fields = job_->request->head().fields;
   add_validators(fields);
+  if (job_->wants_part) fields.add(http::FieldId::range, kFirstPart);
   auto response = co_await fetch_with_failover(context_, job_->origins, job_->request->request(fields));
   if (response && job_->trace) *job_->trace = response->trace;
   co_return response;
 }
 
-net::Task<bool> FillRun::wait_for_room() {
-  if (job_->writer.abandoned() || job_->writer.lost()) co_return false;
-  if (job_->writer.room() > 0) co_return true;
-  net::Signal room;
-  cache::Subscription wish = job_->writer.on_room(context_.loop, [&room] { room.notify_all(); });
-  while (job_->writer.room() == 0) {
-    if (job_->writer.abandoned() || job_->writer.lost()) co_return false;
-    auto woken = co_await room.wait(context_.loop.now() + kReaderStall);
-    if (woken) continue;
-    if (woken.error().code != Code::timeout || !job_->writer.cut_slowest()) co_return false;
-  }
-  co_return true;
-}
-
 net::Task<void> FillRun::take_body(BodySource& body) {
   for (;;) {
-    auto room = co_await wait_for_room();
+    auto room = co_await wait_for_room(context_, job_->writer);
     if (!room) {
       fail({Code::cancelled, Blame::client, Retry::no, 0, "fill: nobody reads"});
       co_return;
@@ -124,6 +160,22 @@ net::Task<void> FillRun::take_body(BodySource& body) {
     if (piece->last) break;
   }
   commit();
+}
+
+// The fill ends with the manifest, and the body goes on in the chunks' own, which are open before anybody can
+// miss them.
+net::Task<void> FillRun::take_chunks(BodySource& body) {
+  const cache::ObjectRef manifest = job_->writer.fill()->object();
+  const std::uint64_t size = *manifest->content_length();
+  const bool is_pulled = size > context_.node.store.max_object_bytes();
+  ChunkRun run(context_, manifest, 0, has_first_part_ ? 0 : cache::chunk_count(size) - 1,
+               is_pulled ? ChunkRun::Pace::pulled : ChunkRun::Pace::free);
+  run.open();
+  commit();
+  job_->writer.reset();
+  job_->stale = nullptr;
+  auto taken = co_await run.take(body);
+  if (!taken) context_.node.metrics.fills_failed.add(context_.index);
 }
 
 void FillRun::commit() {
@@ -156,7 +208,13 @@ net::Task<void> FillRun::run() {
     commit();
     co_return;
   }
-  co_await take_body(*response->body);
+  if (job_->writer.fill()->object()->flags().is_manifest) {
+    co_await take_chunks(*response->body);
+  } else if (has_first_part_) {
+    fail({Code::exhausted, Blame::internal, Retry::yes, 0, "fill: no room for a large object"});
+  } else {
+    co_await take_body(*response->body);
+  }
 }
 
 net::Task<void> fill_strand(WorkerContext& context, std::unique_ptr<FillJob> job) {
@@ -169,6 +227,20 @@ bool may_fail_over(const Error& error) {
 }
 
 }  // namespace
+
+net::Task<bool> wait_for_room(WorkerContext& context, cache::FillWriter& writer) {
+  if (writer.abandoned() || writer.lost()) co_return false;
+  if (writer.room() > 0) co_return true;
+  net::Signal room;
+  cache::Subscription wish = writer.on_room(context.loop, [&room] { room.notify_all(); });
+  while (writer.room() == 0) {
+    if (writer.abandoned() || writer.lost()) co_return false;
+    auto woken = co_await room.wait(context.loop.now() + kReaderStall);
+    if (woken) continue;
+    if (woken.error().code != Code::timeout || !writer.cut_slowest()) co_return false;
+  }
+  co_return true;
+}
 
 void start_fill(WorkerContext& context, std::unique_ptr<FillJob> job) {
   context.loop.spawn_named("fill", fill_strand, std::ref(context), std::move(job));

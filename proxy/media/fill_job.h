@@ -23,6 +23,7 @@ struct FillJob {
   std::unique_ptr<StoredRequest> request;
   cache::CachePolicy policy;
   cache::ObjectRef stale;  // what is being revalidated; null: nothing
+  bool wants_part = false;  // a range was asked for: of a large object begin with the first chunk (large_run.h)
   cache::FillWriter writer;
   std::shared_ptr<OriginTrace>
       trace;  // filled in before the head is known, for whoever started it; may be null
@@ -30,6 +31,9 @@ struct FillJob {
 
 // Starts the strand. Loop-thread only.
 void start_fill(WorkerContext& context, std::unique_ptr<FillJob> job);
+
+// Ok to append: at once unless the fill is paced. False: nobody reads it any more, or another attempt won.
+net::Task<bool> wait_for_room(WorkerContext& context, cache::FillWriter& writer);
 
 // Asks the origins in order until one gives a usable answer: the next one is asked after an error that may be
 // somebody else's luck, never after an answer. The last error otherwise.

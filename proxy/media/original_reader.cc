@@ -12,6 +12,7 @@
 #include "net/worker.h"
 #include "proxy/media/fill_follow.h"
 #include "proxy/media/image_origin.h"
+#include "proxy/media/large_reader.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -162,17 +163,51 @@ net::Task<std::expected<Original, NoOriginal>> OriginalReader::read() {
   auto memory = imaging::create_memfd("original");
   if (!memory) co_return failed(memory.error());
   original_.memory = std::move(*memory);
-  if (joined_.reader) {
-    auto taken = co_await take_arriving();
-    if (!taken) co_return std::unexpected(std::move(taken.error()));
-  } else {
-    auto taken = co_await take_stored();
-    if (!taken) co_return std::unexpected(std::move(taken.error()));
-  }
+  auto taken = co_await take_all();
+  if (!taken) co_return std::unexpected(std::move(taken.error()));
   if (original_.size == 0) co_return refused(422, "The original is empty.");
   if (auto looked = look_at_header(true); !looked) co_return std::unexpected(std::move(looked.error()));
   if (auto sealed = imaging::seal(original_.memory.get()); !sealed) co_return failed(sealed.error());
   co_return std::move(original_);
+}
+
+net::Task<std::expected<void, NoOriginal>> OriginalReader::take_all() {
+  if (object_->flags().is_manifest) {
+    joined_ = {};
+    auto taken = co_await take_chunks();
+    co_return taken;
+  }
+  if (joined_.reader) {
+    auto taken = co_await take_arriving();
+    co_return taken;
+  }
+  auto taken = co_await take_stored();
+  co_return taken;
+}
+
+// Of a large original: from the store, and from the fills of those that are still to come.
+net::Task<std::expected<void, NoOriginal>> OriginalReader::take_chunks() {
+  auto source = std::make_shared<LargeSource>();
+  source->snapshot = snapshot_;
+  source->origins = {&origin_};
+  source->request = std::make_shared<StoredRequest>("", path_, "", false, http::FieldList());
+  source->manifest = object_;
+  LargeReader reader(context_, std::move(source), {0, *object_->content_length() - 1}, nullptr);
+  std::size_t copied = 0;
+  while (!reader.at_end()) {
+    Slice slices[kSlicesATurn];
+    auto count = co_await reader.next(slices);
+    if (!count) co_return failed(count.error());
+    for (const Slice& slice : std::span(slices).first(*count)) {
+      if (auto taken = take(slice.view()); !taken) co_return taken;
+      copied += slice.size();
+    }
+    if (copied < kBytesATurn) continue;
+    copied = 0;
+    auto turn = co_await net::yield();
+    if (!turn) co_return failed(turn.error());
+  }
+  co_return std::expected<void, NoOriginal>{};
 }
 
 net::Task<std::expected<void, NoOriginal>> OriginalReader::take_stored() {

@@ -66,6 +66,8 @@ class OriginalReader {
   std::expected<void, NoOriginal> look_at_header(bool complete);
   net::Task<std::expected<void, NoOriginal>> take_stored();
   net::Task<std::expected<void, NoOriginal>> take_arriving();
+  net::Task<std::expected<void, NoOriginal>> take_chunks();
+  net::Task<std::expected<void, NoOriginal>> take_all();
 
   WorkerContext& context_;
   std::shared_ptr<const Snapshot> snapshot_;

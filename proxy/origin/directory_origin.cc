@@ -15,6 +15,7 @@
 #include "base/strings.h"
 #include "http/conditional.h"
 #include "http/date.h"
+#include "http/range.h"
 #include "net/offload.h"
 #include "proxy/worker_context.h"
 
@@ -74,41 +75,56 @@ Result<OpenFile> open_file(const std::string& directory, const std::string& name
   return file;
 }
 
-// Blocks: on the file pool. A piece is whole or the file has shrunk.
-Result<Slice> read_piece(int descriptor, std::uint64_t offset, std::size_t size) {
+// The version that the tag names: one that is written over while it is read must not go on under it.
+Result<void> check_unchanged(const OpenFile& file) {
+  struct stat now{};
+  if (::fstat(file.descriptor.get(), &now) != 0) return fail(Code::io, Blame::origin, "directory: read", errno);
+  if (static_cast<std::uint64_t>(now.st_size) == file.size && now.st_mtim.tv_sec == file.modified.tv_sec &&
+      now.st_mtim.tv_nsec == file.modified.tv_nsec) {
+    return {};
+  }
+  return fail(Code::closed, Blame::origin, "directory: the file has changed");
+}
+
+// Blocks: on the file pool. A piece is whole, or the file is another one now.
+Result<Slice> read_piece(const OpenFile& file, std::uint64_t offset, std::size_t size) {
   BlockRef block = BlockRef::allocate(size);
   std::size_t done = 0;
   while (done < size) {
-    ssize_t got = ::pread(descriptor, block->data() + done, size - done, static_cast<off_t>(offset + done));
+    ssize_t got = ::pread(file.descriptor.get(), block->data() + done, size - done,
+                          static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail(Code::io, Blame::origin, "directory: read", errno);
     if (got == 0) return fail(Code::closed, Blame::origin, "directory: the file has shrunk");
     done += static_cast<std::size_t>(got);
   }
+  if (auto same = check_unchanged(file); !same) return std::unexpected(same.error());
   return Slice(std::move(block), 0, size);
 }
 
 class FileBody final : public BodySource {
  public:
-  FileBody(TaskPool& pool, OpenFile file)
-      : pool_(pool), descriptor_(std::make_shared<UniqueFd>(std::move(file.descriptor))), size_(file.size) {}
+  FileBody(TaskPool& pool, OpenFile file, http::ByteRange part)
+      : pool_(pool),
+        file_(std::make_shared<const OpenFile>(std::move(file))),
+        offset_(part.first),
+        end_(part.last + 1) {}
 
   net::Task<Result<Piece>> next(TimePoint deadline) override {
-    std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, size_ - offset_));
+    std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, end_ - offset_));
     if (size == 0) co_return Piece{.bytes = {}, .last = true};
     auto piece = co_await net::offload(
-        pool_, [file = descriptor_, offset = offset_, size] { return read_piece(file->get(), offset, size); },
-        deadline);
+        pool_, [file = file_, offset = offset_, size] { return read_piece(*file, offset, size); }, deadline);
     if (!piece) co_return std::unexpected(piece.error());
     offset_ += size;
-    co_return Piece{.bytes = std::move(*piece), .last = offset_ == size_};
+    co_return Piece{.bytes = std::move(*piece), .last = offset_ == end_};
   }
 
  private:
   TaskPool& pool_;
-  std::shared_ptr<UniqueFd> descriptor_;  // shared with a read that outlives a cancelled strand
-  std::uint64_t size_;
-  std::uint64_t offset_ = 0;
+  std::shared_ptr<const OpenFile> file_;  // shared with a read that outlives a cancelled strand
+  std::uint64_t offset_;
+  std::uint64_t end_;
 };
 
 OriginResponse plain_answer(int status, std::string_view name, std::string_view value) {
@@ -136,7 +152,7 @@ OriginResponse file_answer(const OpenFile& file, const std::string& name, http::
   response.content_length = file.size;
   const std::string etag = etag_of(file);
   const std::string date = http::format_date(modified);
-  response.head_bytes = BlockRef::allocate(etag.size() + date.size());
+  response.head_bytes = BlockRef::allocate(etag.size() + date.size() + http::kContentRangeBytes);
   char* bytes = response.head_bytes->data();
   std::memcpy(bytes, etag.data(), etag.size());
   std::memcpy(bytes + etag.size(), date.data(), date.size());
@@ -144,6 +160,40 @@ OriginResponse file_answer(const OpenFile& file, const std::string& name, http::
   response.head->fields.add(http::FieldId::etag, {bytes, etag.size()});
   response.head->fields.add(http::FieldId::last_modified, {bytes + etag.size(), date.size()});
   return response;
+}
+
+// Makes it an answer with a part (206) or with none (416); whole otherwise. Returns what to read.
+http::ByteRange select_part(const http::FieldList* asked, OriginResponse& response, http::HttpDate modified,
+                            http::HttpDate now) {
+  const std::uint64_t size = *response.content_length;
+  const http::ByteRange whole{0, size - 1};
+  http::FieldList& fields = response.head->fields;
+  if (!asked || asked->count(http::FieldId::range) != 1 ||
+      !http::if_range_holds(asked->value(http::FieldId::if_range), fields.value(http::FieldId::etag),
+                            modified, now)) {
+    return whole;
+  }
+  const http::RangeAnswer answer = http::parse_range(asked->value(http::FieldId::range), size);
+  if (answer.kind == http::RangeAnswer::Kind::whole) return whole;
+  const bool is_part = answer.kind == http::RangeAnswer::Kind::part;
+  char text[http::kContentRangeBytes];
+  const std::size_t length = is_part ? http::format_content_range(answer.range, size, text)
+                                     : http::format_unsatisfied_range(size, text);
+  char* kept = response.head_bytes->data() + response.head_bytes->capacity() - sizeof text;
+  std::memcpy(kept, text, length);
+  fields.add(http::FieldId::content_range, {kept, length});
+  response.head->status = is_part ? 206 : 416;
+  response.content_length = is_part ? answer.range.size() : 0;
+  return answer.range;
+}
+
+// RFC 9110 §13.1.1.
+bool refuses(const http::FieldList* asked, const OriginResponse& response) {
+  if (!asked || !asked->has(http::FieldId::if_match)) return false;
+  const bool is_any = asked->count(http::FieldId::if_match) == 1 && asked->value(http::FieldId::if_match) == "*";
+  return !is_any && !http::etag_list_matches(*asked, http::FieldId::if_match,
+                                             response.head->fields.value(http::FieldId::etag),
+                                             http::Compare::strong);
 }
 
 // RFC 9110 §13.1.3: If-Modified-Since counts only without If-None-Match.
@@ -236,14 +286,20 @@ net::Task<Result<OriginResponse>> DirectoryOrigin::fetch(WorkerContext& context,
   response.trace.server = "directory";
   response.trace.attempts = 1;
   response.trace.first_byte = context.node.clock.now() - started;
+  if (refuses(request.fields, response)) {
+    response.head->status = 412;
+    response.content_length = 0;
+    co_return response;
+  }
   if (still_current(request.fields, response, modified)) {
     response.head->status = 304;
     response.content_length.reset();
     co_return response;
   }
-  if (!head_only && file->size > 0) {
-    response.body = std::make_unique<FileBody>(context.node.file_pool, std::move(*file));
-  }
+  if (head_only || file->size == 0) co_return response;
+  const http::ByteRange part = select_part(request.fields, response, modified, context.loop.wall());
+  if (response.head->status == 416) co_return response;
+  response.body = std::make_unique<FileBody>(context.node.file_pool, std::move(*file), part);
   co_return response;
 }
 
