@@ -109,12 +109,11 @@ void Recovery::look_at(std::uint32_t segment) {
   if (!generation) ++stats_.read_errors;
   const std::uint32_t found = generation.value_or(0);
   const std::uint32_t covered = work_->snapshot ? work_->snapshot->covered() : 1;
-  if (found >= covered) {
-    work_->records[segment] = {found, 0, 0};
-    work_->unchanged = 0;
-  } else {
-    ++work_->unchanged;
-  }
+  SegmentRecord& record = work_->records[segment];
+  const bool was_drained = found == 0 && record.generation != 0;
+  work_->unchanged = found >= covered || was_drained ? 0 : work_->unchanged + 1;
+  if (found >= covered) record = {found, 0, 0};
+  if (was_drained) record = {};
 }
 
 void Recovery::start_volume() {

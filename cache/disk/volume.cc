@@ -1,6 +1,7 @@
 #include "cache/disk/volume.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -54,7 +55,9 @@ Volume::Volume(Parts parts, DiskDirectory& directory, const VolumeOptions& optio
       file_(std::move(parts.file.file)),
       uuid_(parts.file.uuid),
       seed_(crc_seed(uuid_)),
-      table_(parts.file.segments) {}
+      table_(parts.file.segments) {
+  drained_sequences_.fill(kNoSequence);
+}
 
 Volume::~Volume() = default;
 
@@ -189,15 +192,36 @@ Result<void> Volume::mark_run() {
   return or_quarantine(marked);
 }
 
+// A segment that cannot be marked as drained cannot be written either; the next one is tried.
 void Volume::prepare_next() {
-  if (const auto free = table_.next_free()) {
-    drained_ = free;
-  } else if (const auto oldest = table_.oldest_sealed()) {
-    Reclaim(*this, *oldest, open_.get()).run();
-    drained_ = oldest;
+  while (!drained_) {
+    const std::optional<std::uint32_t> free = table_.next_free();
+    const std::optional<std::uint32_t> segment = free ? free : table_.oldest_sealed();
+    if (!segment) break;
+    if (free) {
+      table_.set_drained(*segment);
+      drained_ = segment;
+    } else if (drain(*segment)) {
+      drained_ = segment;
+    }
   }
-  if (drained_) table_.set_drained(*drained_);
   update_levels();
+}
+
+// Its header goes first: whatever the next start finds, it does not find what was dropped.
+bool Volume::drain(std::uint32_t segment) {
+  Reclaim(*this, segment, open_.get()).run();
+  std::rotate(drained_sequences_.begin(), drained_sequences_.begin() + 1, drained_sequences_.end());
+  drained_sequences_.back() = table_.record(segment).oldest_sequence;
+  const std::array<char, sizeof(SegmentHeader)> nothing{};
+  const Result<void> marked =
+      file_->pwrite({nothing.data(), nothing.size()}, file_offset({.segment = segment}));
+  if (marked) {
+    table_.set_drained(segment);
+  } else {
+    quarantine(segment, marked.error());
+  }
+  return marked.has_value();
 }
 
 void Volume::set_open(std::unique_ptr<OpenSegment> segment) {
@@ -233,13 +257,16 @@ Result<void> Volume::flush() {
 // What was in the open segment is lost: nobody knows which of its bytes reached the file.
 Result<void> Volume::or_quarantine(Result<void> written) {
   if (written) return written;
-  count(counters_.write_errors);
-  log_.warn("disk cache: segment {} cannot be written and is left out: {}", open_->segment(),
-            explain(written.error()));
-  table_.set_quarantined(open_->segment());
+  quarantine(open_->segment(), written.error());
   set_open(nullptr);
-  update_levels();
   return written;
+}
+
+void Volume::quarantine(std::uint32_t segment, const Error& error) {
+  count(counters_.write_errors);
+  log_.warn("disk cache: segment {} cannot be written and is left out: {}", segment, explain(error));
+  table_.set_quarantined(segment);
+  update_levels();
 }
 
 Result<void> Volume::tick() {
@@ -281,8 +308,9 @@ std::size_t Volume::lift_quarantine() {
 
 std::uint64_t Volume::oldest_sequence() const {
   if (!is_started_) return 0;
-  const std::uint64_t sealed = table_.oldest_sequence();
-  return open_ ? std::min(sealed, open_->oldest_sequence()) : sealed;
+  std::uint64_t oldest = table_.oldest_sequence();
+  for (const std::uint64_t sequence : drained_sequences_) oldest = std::min(oldest, sequence);
+  return open_ ? std::min(oldest, open_->oldest_sequence()) : oldest;
 }
 
 std::uint32_t Volume::current_generation() const { return open_ ? open_->generation() : next_generation_; }

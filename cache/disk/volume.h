@@ -17,6 +17,7 @@
 // ReclaimPolicy for every needle of the segment that goes. A location that plan() refuses is dead.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -162,7 +163,8 @@ class Volume {
   std::size_t lift_quarantine();
   // True when Recovery has come to its end: what it emitted and what was appended is everything there is.
   bool is_recovered() const { return is_recovered_; }
-  // The smallest ObjectHead::sequence in the log: records of purges at or before it are no longer needed.
+  // The smallest ObjectHead::sequence that the log may hold, now or after a crash: records of purges at or
+  // before it are no longer needed. Never falls, but for an append of something older.
   std::uint64_t oldest_sequence() const;
   const SegmentTable& table() const { return table_; }
   SegmentPlace place_of(std::uint32_t segment) const;
@@ -182,8 +184,10 @@ class Volume {
   Result<void> open_next();
   Result<void> mark_run();
   void prepare_next();
+  bool drain(std::uint32_t segment);
   Result<void> seal();
   Result<void> or_quarantine(Result<void> written);
+  void quarantine(std::uint32_t segment, const Error& error);
   void set_open(std::unique_ptr<OpenSegment> segment);
   void update_levels();
 
@@ -201,8 +205,10 @@ class Volume {
   bool is_run_marked_ = false;
   std::uint32_t next_generation_ = 1;
   std::optional<std::uint32_t> drained_;  // is opened next
-  BlockRef spare_;                        // the buffer of the segment before, unless readers hold it
-  mutable std::mutex open_mutex_;         // guards open_ against readers; the writer reads it without
+  // Of the segments drained last: until they are written over, a crash may bring their needles back.
+  std::array<std::uint64_t, 3> drained_sequences_{};
+  BlockRef spare_;                 // the buffer of the segment before, unless readers hold it
+  mutable std::mutex open_mutex_;  // guards open_ against readers; the writer reads it without
   std::unique_ptr<OpenSegment> open_;
   std::atomic<std::uint32_t> open_generation_{0};  // of open_; 0: none
   VolumeCounters counters_;
