@@ -28,9 +28,12 @@ void Reclaim::judge(const FooterEntry& entry) {
   volume_.policy_->on_dropped(entry, from);
 }
 
+// One open segment takes what is kept of several when those cannot be used again: a needle and its entry in
+// the footer must still fit behind that.
 bool Reclaim::has_room(std::uint32_t bytes) const {
+  const std::uint32_t behind = longest_needle(volume_.segment_bytes()) + kNeedleAlignment;
   return into_ != nullptr && kept_bytes_ + bytes <= most_kept_bytes(volume_.segment_bytes()) &&
-         into_->fits(bytes);
+         into_->fits(bytes + behind);
 }
 
 std::expected<NeedleView, NeedleFault> Reclaim::read(const Location& from) {
