@@ -223,7 +223,6 @@ void DiskIndex::copy_shard(std::size_t index, std::vector<Entry>& out) const {
   const Shard& shard = (*shards_)[index];
   const std::uint64_t shard_bits = static_cast<std::uint64_t>(index) << kShardHashBits;
   const std::lock_guard lock(shard.mutex);
-  out.reserve(out.size() + shard.count);
   for (const Bucket& bucket : shard.buckets) {
     for (const Slot& slot : bucket) {
       if (slot.low != 0) out.push_back({shard_bits | slot_hash(slot.low), unpack(slot)});

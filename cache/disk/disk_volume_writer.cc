@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cache/disk/disk_volume.h"
+#include "cache/disk/snapshot.h"
 
 namespace vignette::cache {
 namespace {
@@ -13,6 +14,15 @@ constexpr std::size_t kErasuresAStep = 256;
 constexpr std::size_t kShardsAStep = 8;                          // of the index, into a snapshot
 constexpr Duration kSettleEvery = std::chrono::seconds(1);       // levels that others read
 constexpr Duration kAgainAfter = std::chrono::milliseconds(50);  // while readers hold the old file
+
+// As many as the snapshot has, which is about what recovery will bring: an index of that size from the start
+// need not grow.
+std::size_t expected_objects(DiskDirectory& directory, const Volume& volume) {
+  const auto file = directory.open(kSnapshotFile, OpenMode::existing);
+  if (!file) return 0;
+  const std::uint64_t entries = (*file)->size().value_or(0) / sizeof(SnapshotEntry);
+  return static_cast<std::size_t>(std::min(entries, volume.bytes() / kErasureBytes));
+}
 
 }  // namespace
 
@@ -112,7 +122,6 @@ void DiskVolume::open(TimePoint now) {
     return;
   }
   if (std::exchange(said_offline_, false)) log_.info("disk {}: is back", options_.path);
-  index_.clear();
   next_snapshot_ = now + kSnapshotEvery;
   snapshot_mark_ = 0;
   const std::lock_guard lock(mutex_);
@@ -136,6 +145,8 @@ Result<DiskVolume::OpenedRef> DiskVolume::open_volume(bool formats) {
   if (!volume) return std::unexpected(volume.error());
   opened->volume = std::move(*volume);
   opened->volume->set_reclaim_policy(this);
+  index_.clear();
+  index_.reserve(expected_objects(*opened->directory, *opened->volume));
   recovery_ = std::make_unique<Recovery>(*opened->volume,
                                          [this](const RecoveredEntry& entry) { on_recovered(entry); });
   return opened;
