@@ -69,6 +69,13 @@ void FillTable::remember_pass(const Key& key) {
   pass_of(shard, key) = {key, until};
 }
 
+bool FillTable::has_open(const Key& key, std::string_view key_string) const {
+  const Shard& shard = shards_[(key.hi >> 32) % kShards];
+  const std::lock_guard lock(shard.mutex);
+  const auto slot = shard.slots.find(key);
+  return slot != shard.slots.end() && slot->second.key_string == key_string;
+}
+
 FillStats FillTable::stats() const {
   FillStats stats;
   stats.started = started_;

@@ -57,6 +57,9 @@ class FillTable {
   Joined join_or_start(const Key& key, std::string_view key_string, TimePoint now,
                        const Object* known = nullptr, Sharing sharing = Sharing::unless_passing);
 
+  // Whether a fill of this key is under way that others may join.
+  bool has_open(const Key& key, std::string_view key_string) const;
+
   FillStats stats() const;
 
  private:

@@ -261,7 +261,7 @@ Assessment assess(const http::RequestHead& request, const http::ResponseHead& re
   scratch.vary.clear();
   scratch.vary_values.clear();
   scratch.tags.clear();
-  append_stored_fields(fields, scratch.fields);
+  append_stored_fields(fields, scratch.fields, policy.keep_tag_fields);
   append_date(date_of(fields, FieldId::date, times.response_time).value_or(times.response_time),
               scratch.fields);
   append_tags(fields, scratch.tags);

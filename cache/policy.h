@@ -30,6 +30,7 @@ struct CachePolicy {
   std::chrono::seconds stale_if_error{std::chrono::hours(24)};
   bool obey_request = false;  // no-cache, no-store, max-age, min-fresh, max-stale, only-if-cached of requests
   bool store_set_cookie = false;
+  bool keep_tag_fields = false;  // send Cache-Tag and the like on to clients
 };
 
 // For origins that are stores of photos: s3, directory, images.

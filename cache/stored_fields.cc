@@ -2,6 +2,8 @@
 
 #include "base/strings.h"
 #include "cache/object.h"
+#include "cache/purge/cache_groups.h"
+#include "cache/purge/identity.h"
 #include "http/date.h"
 #include "http/hop_by_hop.h"
 
@@ -27,10 +29,22 @@ void append_stored_field(const http::Field& field, std::string& out) {
   out += "\r\n";
 }
 
-void append_stored_fields(const http::FieldList& fields, std::string& out) {
+void append_stored_fields(const http::FieldList& fields, std::string& out, bool keep_tag_fields) {
   for (const http::Field& field : fields) {
+    if (!keep_tag_fields && is_tag_field(field.name)) continue;
     if (is_stored_field(field.id)) append_stored_field(field, out);
   }
+}
+
+bool is_tag_field(std::string_view name) {
+  return name == "cache-tag" || name == "surrogate-key" || name == "xkey" || name == "cache-groups";
+}
+
+bool has_tags(const http::FieldList& fields) {
+  for (const http::Field& field : fields) {
+    if (is_tag_field(field.name)) return true;
+  }
+  return false;
 }
 
 void append_date(WallTime date, std::string& out) {
@@ -56,19 +70,27 @@ bool read_stored_fields(std::string_view stored, std::string& names, http::Field
 
 void append_tags(const http::FieldList& fields, std::string& out) {
   const std::size_t start = out.size();
+  const auto add = [&](std::string_view word) {
+    if (word.empty() || word.front() == kInternalTag) return;
+    if (out.size() - start + word.size() + 1 > kMaxTagBytes) return;
+    if (out.size() != start) out += ' ';
+    out += word;
+  };
+  std::vector<std::string> groups;
   for (const http::Field& field : fields) {
-    if (field.name != "cache-tag" && field.name != "surrogate-key" && field.name != "xkey") continue;
+    if (!is_tag_field(field.name)) continue;
+    if (field.name == "cache-groups") {
+      parse_cache_groups(field.value, groups);
+      continue;
+    }
     std::string_view rest = field.value;
     while (!rest.empty()) {
       const std::size_t end = std::min(rest.find_first_of(", \t"), rest.size());
-      const std::string_view tag = rest.substr(0, end);
+      add(rest.substr(0, end));
       rest.remove_prefix(std::min(end + 1, rest.size()));
-      if (tag.empty()) continue;
-      if (out.size() - start + tag.size() + 1 > kMaxTagBytes) return;
-      if (out.size() != start) out += ' ';
-      out += tag;
     }
   }
+  for (const std::string& group : groups) add(tag_word(group));
 }
 
 }  // namespace vignette::cache

@@ -15,7 +15,8 @@ namespace vignette::cache {
 bool is_stored_field(http::FieldId id);
 
 // Appends `Name: value\r\n` for each field that is stored; known names in their conventional spelling.
-void append_stored_fields(const http::FieldList& fields, std::string& out);
+// Tag fields only when they are kept.
+void append_stored_fields(const http::FieldList& fields, std::string& out, bool keep_tag_fields = true);
 void append_stored_field(const http::Field& field, std::string& out);
 void append_date(WallTime date, std::string& out);
 
@@ -23,8 +24,12 @@ void append_date(WallTime date, std::string& out);
 // Names must be lower case in a list, so they are written to `names`, which must live as long as `out`.
 bool read_stored_fields(std::string_view stored, std::string& names, http::FieldList& out);
 
-// Purge tags of Cache-Tag, Surrogate-Key and xkey: separated by one space, at most kMaxTagBytes in all
-// (later ones are left out).
+// Whether a field carries purge tags: Cache-Tag, Surrogate-Key, xkey, Cache-Groups (RFC 9875). They are for us.
+bool is_tag_field(std::string_view name);
+bool has_tags(const http::FieldList& fields);
+
+// Purge tags as words (purge/identity.h): separated by one space, at most kMaxTagBytes in all (later ones are
+// left out).
 inline constexpr std::size_t kMaxTagBytes = 8 * 1024;
 void append_tags(const http::FieldList& fields, std::string& out);
 

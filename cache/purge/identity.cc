@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view kOriginTag = "\x01o:";
 constexpr std::string_view kOriginalTag = "\x01k:";
+constexpr std::string_view kSelfTag = "\x01u:";
 
 std::string hex16(std::uint64_t value) {
   constexpr char kHex[] = "0123456789abcdef";
@@ -26,6 +27,10 @@ std::string tag_word(std::string_view tag) {
 }
 
 std::string origin_tag(std::string_view origin) { return std::string(kOriginTag) + tag_word(origin); }
+
+std::string self_tag(std::string_view key_string) {
+  return std::string(kSelfTag) + hex16(hash64(key_string));
+}
 
 std::string original_tag(std::string_view key_string) {
   return std::string(kOriginalTag) + hex16(hash64(key_string));

@@ -17,7 +17,10 @@ inline constexpr char kTagBlank = '\x02';
 std::string tag_word(std::string_view tag);
 // "\x01o:NAME": everything that came from this origin.
 std::string origin_tag(std::string_view origin);
-// "\x01k:HEX": the object with this key string (without its chunk), and all that was made from it.
+// "\x01u:HEX": an object of a store of photos with this key string, and, as it is inherited, all made from
+// it.
+std::string self_tag(std::string_view key_string);
+// "\x01k:HEX": made from the object with this key string.
 std::string original_tag(std::string_view key_string);
 bool is_origin_tag(std::string_view word);
 

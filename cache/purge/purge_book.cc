@@ -149,7 +149,8 @@ void PurgeBook::apply(const PurgeRecord& record) {
   }
 }
 
-Result<PurgeReceipt> PurgeBook::purge(std::span<const PurgeTarget> targets, PurgeMode mode) {
+Result<PurgeReceipt> PurgeBook::purge(std::span<const PurgeTarget> targets, PurgeMode mode,
+                                      Durability durability) {
   const auto is_too_long = [](const PurgeTarget& target) { return target.name.size() > kMaxNameBytes; };
   if (targets.empty() || targets.size() > kMaxTargets || std::ranges::any_of(targets, is_too_long)) {
     return fail(Code::limit, Blame::client, "purge: name or number of targets");
@@ -161,7 +162,7 @@ Result<PurgeReceipt> PurgeBook::purge(std::span<const PurgeTarget> targets, Purg
     records.push_back(record_of(target, mode, receipt.sequence, receipt.at));
   }
   if (auto room = make_room(records); !room) return std::unexpected(room.error());
-  if (auto written = write_journal(records); !written) return std::unexpected(written.error());
+  if (auto written = write_journal(records, durability); !written) return std::unexpected(written.error());
   {
     const std::lock_guard lock(mutex_);
     for (const PurgeRecord& record : records) apply(record);
@@ -201,13 +202,13 @@ Result<void> PurgeBook::make_room(std::span<const PurgeRecord> records) {
   return fail(Code::exhausted, Blame::client, "purge: too many purged names are remembered");
 }
 
-Result<void> PurgeBook::write_journal(std::span<const PurgeRecord> records) {
+Result<void> PurgeBook::write_journal(std::span<const PurgeRecord> records, Durability durability) {
   if (!journal_) return {};
   std::string bytes;
   for (const PurgeRecord& record : records) append_record(record, bytes);
   Result<void> written;
   if (!must_rewrite_) {
-    written = journal_->append(bytes);
+    written = journal_->append(bytes, durability == Durability::synced);
     must_rewrite_ = !written;
     const std::uint64_t alive = PurgeJournal::kHeaderBytes + bytes.size() +
                                 tables_->names.size() * (kPurgeRecordHead + kPurgePayloadHead);

@@ -89,7 +89,12 @@ class PurgeBook {
   // Blocks for the fsync: never on a loop. In effect for every later judge() once it has returned, all
   // targets or none. Errors: limit (a name too long or too many targets), exhausted (too many names
   // remembered; a purge of everything always works), io (not durable, and not in effect).
-  Result<PurgeReceipt> purge(std::span<const PurgeTarget> targets, PurgeMode mode);
+  enum class Durability : std::uint8_t {
+    synced,
+    written,  // survives the process, not a power failure
+  };
+  Result<PurgeReceipt> purge(std::span<const PurgeTarget> targets, PurgeMode mode,
+                             Durability durability = Durability::synced);
   Result<PurgeReceipt> purge(const PurgeTarget& target, PurgeMode mode) {
     return purge(std::span(&target, 1), mode);
   }
@@ -115,7 +120,7 @@ class PurgeBook {
   PurgeEpoch epoch_of(std::string_view key_string, std::string_view tags) const;
   Result<void> make_room(std::span<const PurgeRecord> records);
   bool has_room(std::span<const PurgeRecord> records) const;
-  Result<void> write_journal(std::span<const PurgeRecord> records);
+  Result<void> write_journal(std::span<const PurgeRecord> records, Durability durability);
   Result<void> rewrite_journal(std::span<const PurgeRecord> records);
   std::string live_records() const;
   void apply(const PurgeRecord& record);

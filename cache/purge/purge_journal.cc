@@ -132,9 +132,9 @@ Result<void> PurgeJournal::rewrite(const JournalHeader& header, std::string_view
   return sync_directory();
 }
 
-Result<void> PurgeJournal::append(std::string_view records) {
+Result<void> PurgeJournal::append(std::string_view records, bool sync) {
   if (auto written = write_all(file_.get(), records, bytes_); !written) return written;
-  if (::fdatasync(file_.get()) != 0) return io_error("purge journal: sync");
+  if (sync && ::fdatasync(file_.get()) != 0) return io_error("purge journal: sync");
   bytes_ += records.size();
   return {};
 }

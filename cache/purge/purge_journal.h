@@ -45,8 +45,8 @@ class PurgeJournal {
   // A new file with these records in place of what there is; appends go to it from now on. Errors: io: what
   // there was is still there, unless only the directory could not be synced.
   Result<void> rewrite(const JournalHeader& header, std::string_view records);
-  // Durable once it returns. Errors: io: the end is undefined, rewrite() before the next one.
-  Result<void> append(std::string_view records);
+  // Durable once it returns, if `sync`. Errors: io: the end is undefined, rewrite() before the next one.
+  Result<void> append(std::string_view records, bool sync);
 
   std::uint64_t bytes() const { return bytes_; }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cache/stored_fields.h"
+#include "cache/purge/purge_book.h"
 #include "cache/vary.h"
 #include "proxy/client/exchange.h"
 #include "proxy/client/part.h"
@@ -18,7 +19,7 @@ constexpr std::size_t kSlicesATurn = 8;
 }  // namespace
 
 bool Exchange::may_serve_stale() const {
-  if (!found_) return false;
+  if (!found_ || cache::judge(context_.node.store.purges(), *found_) == cache::Verdict::dead) return false;
   cache::ServeDecision decision = cache::decide_serve(*found_, context_.loop.wall());
   return decision.serve != cache::Serve::must_revalidate;
 }

@@ -6,8 +6,10 @@
 #include "cache/manifest.h"
 #include "http/range.h"
 #include "net/signal.h"
+#include "cache/purge/purge_book.h"
 #include "net/worker.h"
 #include "proxy/media/large_run.h"
+#include "proxy/media/purge_names.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -45,6 +47,7 @@ class FillRun {
   std::unique_ptr<FillJob> job_;
   WallTime request_time_{};
   char date_[http::kDateBytes];
+  std::string tags_;  // of the object
   cache::AssessmentScratch scratch_;
   bool has_first_part_ = false;  // the body is that of the first chunk, the head that of the whole
 };
@@ -89,6 +92,7 @@ bool FillRun::is_large(const OriginResponse& response) const {
 cache::HeadVerdict FillRun::take_head(const OriginResponse& response) {
   auto assessed = assess(response);
   assessed.head.flags.is_manifest = is_large(response);
+  name_for_purges(*job_, response, assessed.head, tags_);
   return job_->writer.set_head(assessed.head, assessed.not_stored);
 }
 
@@ -116,6 +120,7 @@ bool FillRun::freshen(const OriginResponse& response) {
   auto fresh = cache::assess_not_modified(*job_->stale, job_->request->head(), *response.head, job_->policy,
                                           {request_time_, context_.loop.wall()}, scratch);
   if (fresh.not_stored != cache::Reason::none) return false;
+  name_freshened(*job_, response, fresh.head, tags_);
   job_->writer.complete_with(job_->stale->freshened(fresh.head), job_->stale.get());
   return true;
 }
@@ -130,6 +135,10 @@ net::Task<Result<OriginResponse>> FillRun::fetch() {
 
 net::Task<Result<OriginResponse>> FillRun::fetch_once() {
   request_time_ = context_.loop.wall();
+  // What was purged is not asked about: a 304 would bring it back.
+  if (job_->stale && cache::judge(context_.node.store.purges(), *job_->stale) == cache::Verdict::dead) {
+    job_->stale = nullptr;
+  }
   http::FieldList fields = job_->request->head().fields;
   add_validators(fields);
   if (job_->wants_part) fields.add(http::FieldId::range, kFirstPart);
@@ -251,6 +260,7 @@ net::Task<Result<OriginResponse>> fetch_with_failover(WorkerContext& context,
                                                       const OriginRequest& request) {
   for (std::size_t i = 0;; ++i) {
     auto response = co_await origins[i]->fetch(context, request);
+    if (response) response->origin = origins[i];
     if (response || i + 1 == origins.size() || !may_fail_over(response.error())) co_return response;
     // A body is pulled once: what has begun to leave cannot be sent to somebody else.
     if (request.body || !request.idempotent) co_return response;

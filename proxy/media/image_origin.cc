@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "cache/purge/identity.h"
 #include "http/conditional.h"
 #include "http/date.h"
 #include "http/url.h"
@@ -166,6 +167,7 @@ class ImageOrigin final : public Origin {
   std::string etag(std::string_view source_tag, OutputFormat format) const;
   std::optional<std::string> tag_still_named(const OriginRequest& request, std::string_view source_tag) const;
   std::string cache_control(WorkerContext& context) const;
+  void note_original(const OriginalReader& reader);
   OriginResponse not_modified(WorkerContext& context, std::string_view etag) const;
   OriginResponse refusal(WorkerContext& context, int status, std::string_view text,
                          std::string_view retry_after) const;
@@ -176,6 +178,8 @@ class ImageOrigin final : public Origin {
   const imaging::ImageRequest image_;
   const bool accepts_webp_;
   WallTime started_{};
+  std::string original_tags_;  // for purges, with the original's name
+  std::uint64_t original_sequence_ = 0;
 };
 
 // The same source, operations, format and engine give the same bytes, so the tag is a strong one.
@@ -205,6 +209,16 @@ std::string ImageOrigin::cache_control(WorkerContext& context) const {
     lifetime = std::clamp(left, seconds(0), lifetime);
   }
   return fmt::format("public, max-age={}", lifetime.count());
+}
+
+// One purge takes an original and all its pictures, also those made from it while it was under way.
+void ImageOrigin::note_original(const OriginalReader& reader) {
+  if (!reader.has_object()) return;
+  const cache::Object& original = reader.object();
+  original_tags_ = original.tags();
+  if (!original_tags_.empty()) original_tags_ += ' ';
+  original_tags_ += cache::original_tag(original.key_string());
+  original_sequence_ = original.sequence();
 }
 
 OriginResponse ImageOrigin::not_modified(WorkerContext& context, std::string_view etag) const {
@@ -239,6 +253,10 @@ net::Task<Result<OriginResponse>> ImageOrigin::fetch(WorkerContext& context, con
   const TimePoint began = context.node.clock.now();
   for (int read = 1;; ++read) {
     auto response = co_await attempt(context, request);
+    if (response) {
+      response->tags = original_tags_;
+      response->sequence = original_sequence_;
+    }
     if (response) response->trace.first_byte = context.node.clock.now() - began;
     const bool cut = !response && response.error().code == Code::closed;
     if (!cut || read == kReads) co_return response;
@@ -249,6 +267,7 @@ net::Task<Result<OriginResponse>> ImageOrigin::attempt(WorkerContext& context, c
   if (!context.node.imaging) co_return fail(Code::unavailable, Blame::internal, "imaging is off");
   OriginalReader reader(context, snapshot_, originals_, path_of(image_), context.node.imaging->limits());
   auto opened = co_await reader.open();
+  note_original(reader);
   if (!opened) co_return without_original(context, opened.error());
   std::string source_tag(reader.object().etag());
   const bool has_strong_tag = source_tag.starts_with('"');

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cache/freshness.h"
+#include "cache/purge/purge_book.h"
 #include "cache/vary.h"
 #include "imaging/memfd.h"
 #include "net/worker.h"
@@ -74,7 +75,7 @@ void OriginalReader::launch(cache::FillWriter writer) {
 }
 
 bool OriginalReader::use_stale() {
-  if (!found_) return false;
+  if (!found_ || cache::judge(context_.node.store.purges(), *found_) == cache::Verdict::dead) return false;
   const cache::ServeDecision decision = cache::decide_serve(*found_, context_.loop.wall());
   if (decision.serve == cache::Serve::must_revalidate) return false;
   object_ = found_;

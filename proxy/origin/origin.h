@@ -19,6 +19,7 @@
 
 namespace vignette::proxy {
 
+class Origin;
 struct WorkerContext;
 
 // One piece of a body. `last` may come with bytes or alone (empty).
@@ -72,6 +73,11 @@ struct OriginResponse {
   std::unique_ptr<BodySource> body;             // null: no body (HEAD, 204, 304, length 0)
   std::optional<std::uint64_t> content_length;  // of the body when known
   OriginTrace trace;
+  // For purges. Of what the answer was made from (a picture's original): its tags, and the sequence of purges
+  // when it was fetched; 0: of nothing stored.
+  std::string tags;
+  std::uint64_t sequence = 0;
+  const Origin* origin = nullptr;  // who answered; set by fetch_with_failover()
 };
 
 // Immutable after construction; one object per origin and snapshot. Its run-time state (health, idle

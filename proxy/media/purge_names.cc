@@ -1,0 +1,50 @@
+#include "proxy/media/purge_names.h"
+
+#include "base/strings.h"
+#include "cache/purge/identity.h"
+#include "cache/stored_fields.h"
+
+namespace vignette::proxy {
+namespace {
+
+bool has_word(std::string_view words, std::string_view word) {
+  for (std::string_view known : split(words, ' ')) {
+    if (known == word) return true;
+  }
+  return false;
+}
+
+void add_words(std::string_view words, std::string& tags) {
+  for (std::string_view word : split(words, ' ')) {
+    if (word.empty() || has_word(tags, word)) continue;
+    if (!tags.empty()) tags += ' ';
+    tags += word;
+  }
+}
+
+bool is_store(const Origin& origin) {
+  return origin.kind() == Origin::Kind::s3 || origin.kind() == Origin::Kind::directory;
+}
+
+}  // namespace
+
+void name_for_purges(const FillJob& job, const OriginResponse& response, cache::ObjectHead& head,
+                     std::string& tags) {
+  const Origin& origin = response.origin ? *response.origin : *job.origins.front();
+  tags = head.tags;
+  add_words(response.tags, tags);
+  add_words(cache::origin_tag(origin.name()), tags);
+  if (is_store(*job.origins.front())) add_words(cache::self_tag(job.writer.fill()->key_string()), tags);
+  head.tags = tags;
+  head.sequence = response.sequence;
+}
+
+void name_freshened(const FillJob& job, const OriginResponse& response, cache::ObjectHead& head,
+                    std::string& tags) {
+  if (!cache::has_tags(response.head->fields)) head.tags = job.stale->tags();
+  name_for_purges(job, response, head, tags);
+  const std::uint64_t sequence = job.writer.fill()->sequence();
+  if (head.sequence == 0 || head.sequence > sequence) head.sequence = sequence;
+}
+
+}  // namespace vignette::proxy
