@@ -6,7 +6,6 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
-#include <iterator>
 #include <string>
 #include <system_error>
 
@@ -22,8 +21,8 @@ void append_time(std::string& out) {
   ::clock_gettime(CLOCK_REALTIME, &now);
   tm utc{};
   ::gmtime_r(&now.tv_sec, &utc);
-  fmt::format_to(std::back_inserter(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z ", utc.tm_year + 1900,
-                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1'000'000);
+  out += fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z ", utc.tm_year + 1900, utc.tm_mon + 1,
+                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1'000'000);
 }
 
 // Texts quote what clients and origins sent: control characters must not forge lines or drive a terminal.
@@ -34,7 +33,7 @@ void append_visible(std::string& out, std::string_view text) {
     if (c == '\n') {
       out += "\\n";
     } else if (byte < 0x20 || byte == 0x7f) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+      out += fmt::format("\\x{:02x}", byte);
     } else {
       out.push_back(c);
     }
@@ -73,7 +72,7 @@ void Logger::write(LogLevel level, fmt::string_view text, fmt::format_args args)
   try {
     std::string line;
     append_time(line);
-    fmt::format_to(std::back_inserter(line), "{:<5} ", to_string(level));
+    line += fmt::format("{:<5} ", to_string(level));
     append_visible(line, fmt::vformat(text, args));
     line.push_back('\n');
     emit(level, line);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -235,7 +234,7 @@ void append_number(std::string& out, double number) {
     out += number > 0 ? "+Inf" : "-Inf";
   } else {
     // Plain decimals down to 0.0001, as "le" labels are usually written.
-    fmt::format_to(std::back_inserter(out), "{}", number);
+    out += fmt::format("{}", number);
   }
 }
 
@@ -285,7 +284,7 @@ void Metrics::Series::append(std::string& out, std::string_view name) const {
   } else if (counter) {
     append_u64(out, counter->value());
   } else {
-    fmt::format_to(std::back_inserter(out), "{}", gauge->value());
+    out += fmt::format("{}", gauge->value());
   }
   out += '\n';
 }

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "base/strings.h"
@@ -259,7 +258,7 @@ std::string canonical_ops(const Transform& transform) {
   const Transform t = simplified(transform);
   std::string out;
   const auto add = [&out](std::string_view name, const auto& value) {
-    fmt::format_to(std::back_inserter(out), "{}{}={}", out.empty() ? "" : ",", name, value);
+    out += fmt::format("{}{}={}", out.empty() ? "" : ",", name, value);
   };
   if (t.format) add("f", to_string(*t.format));
   if (t.fit != Fit::inside) add("fit", fit_name(t.fit));
