@@ -60,7 +60,8 @@ class TieredStore final : public Store {
   DiskStore* disk() { return disk_.get(); }  // null: there is none
   // The disks begin to be read; until they are, what they hold is unknown.
   void start();
-  // Writes what waits for the disks. Afterwards it is the memory tier alone.
+  // Writes what waits for the disks, and posts the answer of every lookup that is under way: call it while
+  // their executors live. Afterwards it is the memory tier alone.
   void stop();
 
  private:

@@ -54,11 +54,7 @@ DiskStore::DiskStore(const DiskStoreOptions& options, const DiskHost& host, cons
   VCHECK(!disks_.empty());
 }
 
-// Readers first: what they run refers to the volume.
-DiskStore::~DiskStore() {
-  stop();
-  for (Disk& disk : disks_) disk.readers.reset();
-}
+DiskStore::~DiskStore() { stop(); }
 
 // The greatest -weight / ln(u) wins, u in (0, 1) from the hash of key and volume.
 DiskVolume& DiskStore::volume_of(const Key& key) const {
@@ -130,8 +126,11 @@ void DiskStore::start() {
   for (Disk& disk : disks_) disk.volume->start();
 }
 
+// The readers last: a volume that has stopped gives them nothing more to do. Reads that still waited are
+// misses.
 void DiskStore::stop() {
   for (Disk& disk : disks_) disk.volume->stop();
+  for (Disk& disk : disks_) disk.readers.reset();
 }
 
 void DiskStore::step() {

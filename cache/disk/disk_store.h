@@ -83,7 +83,8 @@ class DiskStore {
   std::uint64_t oldest_sequence() const;
 
   void start();
-  // Writes what waits, and snapshots. Reads find nothing afterwards.
+  // Writes what waits, and snapshots. All reads have been answered when it returns, and later ones find
+  // nothing.
   void stop();
   // Without threads: one piece of each writer's work.
   void step();

@@ -200,6 +200,7 @@ class DiskVolume final : private ReclaimPolicy {
   std::atomic<std::uint64_t> objects_{0};
   std::atomic<std::uint64_t> oldest_sequence_{0};
   std::atomic<std::uint64_t> index_bytes_{0};
+  std::atomic<bool> said_offline_{false};
 
   mutable std::mutex mutex_;  // guards what follows, up to the next comment
   std::condition_variable wake_;
@@ -228,7 +229,6 @@ class DiskVolume final : private ReclaimPolicy {
   TimePoint next_open_{};
   TimePoint next_settle_{};
   Reservation index_charge_;
-  bool said_offline_ = false;
   std::thread thread_;
 };
 

@@ -112,7 +112,7 @@ void DiskVolume::open(TimePoint now) {
     own_ = std::move(*opened);
   } else {
     counters_.add(DiskCount::open_errors);
-    if (!std::exchange(said_offline_, true)) {
+    if (!said_offline_.exchange(true)) {
       log_.warn("disk {}: {} ({}); going on without it", options_.path, opened.error().where,
                 explain(opened.error()));
     }
@@ -121,7 +121,7 @@ void DiskVolume::open(TimePoint now) {
     go_offline();
     return;
   }
-  if (std::exchange(said_offline_, false)) log_.info("disk {}: is back", options_.path);
+  if (said_offline_.exchange(false)) log_.info("disk {}: is back", options_.path);
   next_snapshot_ = now + kSnapshotEvery;
   snapshot_mark_ = 0;
   const std::lock_guard lock(mutex_);
