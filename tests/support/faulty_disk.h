@@ -32,8 +32,8 @@ class FaultyDisk final : public DiskDirectory {
   Result<void> rename(std::string_view from, std::string_view to) override;
   Result<void> remove(std::string_view name) override;
 
-  // Everything open is closed first. Of each page (4 KiB) written since the last sync the new bytes survive,
-  // or the old, or sectors of both.
+  // Everything open is closed first. Of each page (4 KiB) written since it was synced or waited for the new
+  // bytes survive, or the old, or sectors of both.
   void crash();
 
   // The next `count` operations of that kind fail, after `skip` that do not.
@@ -100,7 +100,7 @@ class FaultyDisk::Handle final : public DiskFile {
   Result<std::size_t> pread(std::span<char> out, std::uint64_t offset) const override {
     if (const int error = state_->begin(Op::read)) return failed(error);
     const std::lock_guard lock(state_->mutex);
-    if (offset >= file_->now.size()) return std::size_t{0};
+    if (out.empty() || offset >= file_->now.size()) return std::size_t{0};
     const std::size_t count = std::min<std::size_t>(out.size(), file_->now.size() - offset);
     std::memcpy(out.data(), file_->now.data() + offset, count);
     return count;
@@ -119,6 +119,7 @@ class FaultyDisk::Handle final : public DiskFile {
     const std::lock_guard lock(state_->mutex);
     if (error != 0 && !state_->is_tearing) return failed(error);
     if (error != 0) bytes = bytes.substr(0, bytes.size() / 2);
+    if (bytes.empty()) return {};
     if (offset + bytes.size() > file_->now.size()) file_->now.resize(offset + bytes.size());
     std::memcpy(file_->now.data() + offset, bytes.data(), bytes.size());
     for (std::uint64_t page = offset / kPage; page * kPage < offset + bytes.size(); ++page) {
@@ -145,17 +146,16 @@ class FaultyDisk::Handle final : public DiskFile {
     return {};
   }
   Result<void> start_writeback(std::uint64_t, std::uint64_t) override { return {}; }
-  Result<void> wait_for_writeback(std::uint64_t, std::uint64_t) override { return {}; }
+  Result<void> wait_for_writeback(std::uint64_t offset, std::uint64_t bytes) override {
+    if (const int error = state_->begin(Op::sync)) return failed(error);
+    const std::lock_guard lock(state_->mutex);
+    write_out(offset / kPage, (offset + bytes + kPage - 1) / kPage);
+    return {};
+  }
   Result<void> sync_data() override {
     if (const int error = state_->begin(Op::sync)) return failed(error);
     const std::lock_guard lock(state_->mutex);
-    file_->durable.resize(file_->now.size());
-    for (const std::uint64_t page : file_->dirty) {
-      const std::size_t at = page * kPage;
-      const std::size_t count = std::min<std::size_t>(kPage, file_->now.size() - at);
-      std::memcpy(file_->durable.data() + at, file_->now.data() + at, count);
-    }
-    file_->dirty.clear();
+    write_out(0, std::numeric_limits<std::uint64_t>::max());
     return {};
   }
   void advise_random() override {}
@@ -170,6 +170,19 @@ class FaultyDisk::Handle final : public DiskFile {
   }
 
  private:
+  // Dirty pages of [from, to), with the lock held.
+  void write_out(std::uint64_t from, std::uint64_t to) {
+    file_->durable.resize(file_->now.size());
+    const auto first = file_->dirty.lower_bound(from);
+    const auto last = file_->dirty.lower_bound(to);
+    for (auto page = first; page != last; ++page) {
+      const std::size_t at = *page * kPage;
+      const std::size_t count = std::min<std::size_t>(kPage, file_->now.size() - at);
+      std::memcpy(file_->durable.data() + at, file_->now.data() + at, count);
+    }
+    file_->dirty.erase(first, last);
+  }
+
   std::shared_ptr<State> state_;
   std::shared_ptr<File> file_;
 };
