@@ -12,7 +12,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr milliseconds kTick{10};
+constexpr milliseconds kLeastTime{10};
 
 std::optional<std::string> bad_path(std::string_view path) {
   const auto bad = [](char c) { return c <= ' ' || c > '~' || c == '#'; };
@@ -70,9 +70,9 @@ std::vector<Option> health_rows() {
   return {
       value("path", &H::path, text("string", "a path", bad_path), Reload::live,
             "What a probe asks for with GET; 2xx and 3xx are good answers."),
-      value("interval", &H::interval, duration(kTick, hours(1)), Reload::live,
+      value("interval", &H::interval, duration(kLeastTime, hours(1)), Reload::live,
             "Time from one probe of a server to the next, give or take 20 %."),
-      value("timeout", &H::timeout, duration(kTick, minutes(10)), Reload::live,
+      value("timeout", &H::timeout, duration(kLeastTime, minutes(10)), Reload::live,
             "A probe without a complete answer after this has failed."),
       value("fall", &H::fall, integer(1, 100), Reload::live,
             "Failed probes in a row that take a server out of rotation."),
@@ -169,12 +169,12 @@ std::vector<Option> s3_rows() {
 std::vector<Option> timeout_rows() {
   using T = OriginTimeouts;
   Option first_byte =
-      value("first_byte", &T::first_byte, duration(kTick, hours(1)), Reload::live,
+      value("first_byte", &T::first_byte, duration(kLeastTime, hours(1)), Reload::live,
             "Time from the request sent to the head of the response; after it 504, or the stale copy.");
   first_byte.fallback += ", s3: \"5s\"";
   static_assert(T::kS3FirstByte == seconds(5));
   return {
-      value("connect", &T::connect, duration(kTick, minutes(10)), Reload::live,
+      value("connect", &T::connect, duration(kLeastTime, minutes(10)), Reload::live,
             "Time to connect, TLS included; after it the next server is tried."),
       std::move(first_byte),
       value("keep_alive", &T::keep_alive, duration(milliseconds(0), hours(1)), Reload::live,

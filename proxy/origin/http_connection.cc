@@ -15,7 +15,7 @@
 namespace vignette::proxy {
 namespace {
 
-constexpr std::size_t kBlockBytes = 16 * 1024;
+constexpr std::size_t kHeadBlockBytes = 16 * 1024;
 constexpr std::size_t kLargestRequestHead = 128 * 1024;
 constexpr Duration kRequestBodyWait =
     std::chrono::seconds(60);  // backstop: a client's body has its own stall
@@ -108,7 +108,7 @@ std::unexpected<Error> Transaction::failed(Error error) {
 }
 
 Result<std::string_view> Transaction::make_head() {
-  for (std::size_t size = kBlockBytes;; size *= 2) {
+  for (std::size_t size = kHeadBlockBytes;; size *= 2) {
     block_ = BlockRef::allocate(size);
     auto head = write_head(request_, has_body(), {block_->data(), block_->capacity()});
     if (head || head.error().code != Code::limit || size >= kLargestRequestHead) return head;
@@ -119,7 +119,7 @@ Result<std::string_view> Transaction::make_head() {
 std::span<char> Transaction::room() {
   if (end_ == block_->capacity()) {
     std::size_t kept = end_ - begin_;
-    BlockRef larger = BlockRef::allocate(std::max(kept * 2, kBlockBytes));
+    BlockRef larger = BlockRef::allocate(std::max(kept * 2, kHeadBlockBytes));
     std::memcpy(larger->data(), block_->data() + begin_, kept);
     block_ = std::move(larger);
     begin_ = 0;
