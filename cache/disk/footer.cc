@@ -73,7 +73,7 @@ Result<Footer> read_footer(const DiskFile& file, const SegmentPlace& place) {
   return footer;
 }
 
-Result<std::uint32_t> read_generation(const DiskFile& file, const SegmentPlace& place) {
+Result<std::optional<std::uint32_t>> read_generation(const DiskFile& file, const SegmentPlace& place) {
   std::array<char, sizeof(SegmentHeader)> bytes{};
   const Result<std::size_t> count = file.pread(bytes, place.file_offset);
   if (!count) return std::unexpected(count.error());
@@ -84,7 +84,8 @@ Result<std::uint32_t> read_generation(const DiskFile& file, const SegmentPlace& 
                         header.segment == place.segment && header.uuid == place.uuid &&
                         header.segment_bytes == place.segment_bytes &&
                         header.generation != kQuarantinedGeneration;
-  return is_sound ? header.generation : 0;
+  if (!is_sound) return std::nullopt;
+  return header.generation;
 }
 
 Scan scan_segment(std::string_view bytes, const SegmentPlace& place) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -20,8 +21,8 @@ struct Footer {
 // Code::malformed: there is none of this generation, or it is damaged.
 Result<Footer> read_footer(const DiskFile& file, const SegmentPlace& place);
 
-// The generation that the segment's header states; 0: no sound header of this volume.
-Result<std::uint32_t> read_generation(const DiskFile& file, const SegmentPlace& place);
+// The generation that the segment's header states; 0: drained; nullopt: no sound header of this volume.
+Result<std::optional<std::uint32_t>> read_generation(const DiskFile& file, const SegmentPlace& place);
 
 struct Scan {
   Footer found;

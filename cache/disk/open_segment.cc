@@ -13,14 +13,7 @@ namespace vignette::cache {
 OpenSegment::OpenSegment(const SegmentPlace& place, BlockRef buffer, WallTime opened_at)
     : place_(place), buffer_(std::move(buffer)) {
   VCHECK(buffer_->capacity() == place_.segment_bytes);
-  SegmentHeader header;
-  header.magic = kSegmentMagic;
-  header.segment = place_.segment;
-  header.generation = place_.generation;
-  header.segment_bytes = place_.segment_bytes;
-  header.uuid = place_.uuid;
-  header.opened_at = opened_at.time_since_epoch().count();
-  header.crc = crc32c(checked_bytes(header), crc_seed(place_.uuid));
+  const SegmentHeader header = make_header(place_, opened_at);
   std::memcpy(buffer_->data(), &header, sizeof(header));
 }
 
@@ -76,6 +69,18 @@ Result<void> OpenSegment::seal(DiskFile& file, std::uint32_t writeback_bytes) {
   const auto offset = static_cast<std::uint32_t>(place_.segment_bytes - footer.size());
   if (auto written = write(file, footer, offset); !written) return written;
   return file.start_writeback(place_.file_offset + handed_over_, place_.segment_bytes - handed_over_);
+}
+
+SegmentHeader make_header(const SegmentPlace& place, WallTime opened_at) {
+  SegmentHeader header;
+  header.magic = kSegmentMagic;
+  header.segment = place.segment;
+  header.generation = place.generation;
+  header.segment_bytes = place.segment_bytes;
+  header.uuid = place.uuid;
+  header.opened_at = opened_at.time_since_epoch().count();
+  header.crc = crc32c(checked_bytes(header), crc_seed(place.uuid));
+  return header;
 }
 
 std::string make_footer(const SegmentPlace& place, std::span<const FooterEntry> entries,

@@ -69,6 +69,9 @@ class OpenSegment {
   std::uint64_t oldest_sequence_ = kNoSequence;
 };
 
+// Generation 0 says that the segment is drained.
+SegmentHeader make_header(const SegmentPlace& place, WallTime opened_at);
+
 // Footer and trailer of a segment as bytes that end with the segment.
 std::string make_footer(const SegmentPlace& place, std::span<const FooterEntry> entries,
                         std::uint32_t needles_end);

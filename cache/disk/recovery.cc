@@ -105,15 +105,16 @@ void Recovery::read_headers() {
 
 void Recovery::look_at(std::uint32_t segment) {
   ++stats_.headers_read;
-  const Result<std::uint32_t> generation = read_generation(volume_.file(), volume_.place_of(segment));
-  if (!generation) ++stats_.read_errors;
-  const std::uint32_t found = generation.value_or(0);
+  const Result<std::optional<std::uint32_t>> read =
+      read_generation(volume_.file(), volume_.place_of(segment));
+  if (!read) ++stats_.read_errors;
+  const std::optional<std::uint32_t> found = read.value_or(std::nullopt);
   const std::uint32_t covered = work_->snapshot ? work_->snapshot->covered() : 1;
   SegmentRecord& record = work_->records[segment];
-  const bool was_drained = found == 0 && record.generation != 0;
-  work_->unchanged = found >= covered || was_drained ? 0 : work_->unchanged + 1;
-  if (found >= covered) record = {found, 0, 0};
-  if (was_drained) record = {};
+  const bool is_used = found.value_or(0) >= covered;
+  const bool is_drained = found == 0U && record.generation != 0;
+  work_->unchanged = is_used || is_drained ? 0 : work_->unchanged + 1;
+  if (is_used || is_drained) record = {found.value_or(0), 0, 0};
 }
 
 void Recovery::start_volume() {

@@ -1,7 +1,6 @@
 #include "cache/disk/volume.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <utility>
 
@@ -213,9 +212,10 @@ bool Volume::drain(std::uint32_t segment) {
   Reclaim(*this, segment, open_.get()).run();
   std::rotate(drained_sequences_.begin(), drained_sequences_.begin() + 1, drained_sequences_.end());
   drained_sequences_.back() = table_.record(segment).oldest_sequence;
-  const std::array<char, sizeof(SegmentHeader)> nothing{};
-  const Result<void> marked =
-      file_->pwrite({nothing.data(), nothing.size()}, file_offset({.segment = segment}));
+  SegmentPlace place = place_of(segment);
+  place.generation = 0;
+  const SegmentHeader header = make_header(place, clock_.wall());
+  const Result<void> marked = file_->pwrite(all_bytes(header), place.file_offset);
   if (marked) {
     table_.set_drained(segment);
   } else {
