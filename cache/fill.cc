@@ -15,7 +15,7 @@
 namespace vignette::cache {
 
 Fill::Fill(Store& store, FillTable* table, const Key& key, std::string_view key_string, TimePoint now)
-    : store_(store), table_(table), key_(key), key_string_(key_string), started_at_(now), sequence_(sequence_of(store.purges())), slot_key_(key) {}
+    : store_(store), table_(table), key_(key), key_string_(key_string), started_at_(now.time_since_epoch().count()), sequence_(sequence_of(store.purges())), slot_key_(key) {}
 
 Fill::Start Fill::start(Store& store, FillTable* table, const Key& key, std::string_view key_string,
                         TimePoint now) {
@@ -80,7 +80,7 @@ bool Fill::was_purged(const Object& object) {
 FillWriter Fill::start_second(TimePoint now, Reader& reader) {
   const Lock lock(mutex_);
   if (winner_ != kNobody || state() != FillState::waiting_head || attempts_started_ >= kMaxAttempts ||
-      now < started_at_ + kSecondAttemptAfter) {
+      now < started_at() + kSecondAttemptAfter) {
     return {};
   }
   if (reader.place_) reader.place_->owned_attempts |= Reader::Place::own(attempts_started_);

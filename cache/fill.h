@@ -167,6 +167,8 @@ class FillWriter {
   // abandoned() turns true, and when the other attempt won.
   Subscription on_room(Executor& executor, std::move_only_function<void()> callback);
   bool lost() const;  // the other attempt has answered
+  // The head is on its way, behind what is arriving now: the time for a second attempt begins anew.
+  void keep_waiting(TimePoint now);
   // Cuts the slowest reader of a paced fill (for the send stall). False: there is none.
   bool cut_slowest();
   const FillRef& fill() const { return fill_; }
@@ -199,7 +201,8 @@ class Fill : public std::enable_shared_from_this<Fill> {
   bool freshened() const { return freshened_.load(std::memory_order_relaxed); }
   const Key& key() const { return key_; }
   std::string_view key_string() const { return key_string_; }
-  TimePoint started_at() const { return started_at_; }
+  // When it began, or last had a sign of life (FillWriter::keep_waiting()).
+  TimePoint started_at() const { return TimePoint(Duration(started_at_.load(std::memory_order_relaxed))); }
   std::uint64_t sequence() const { return sequence_; }  // of purges when it began
 
   // A further reader from byte 0. Empty when it is paced or failed.
@@ -264,7 +267,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
   FillTable* table_;
   const Key key_;
   const std::string key_string_;
-  const TimePoint started_at_;
+  std::atomic<Duration::rep> started_at_;
   const std::uint64_t sequence_;
   Key slot_key_;  // where the table has it; the winner's
 

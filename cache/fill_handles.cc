@@ -109,6 +109,9 @@ HeadVerdict FillWriter::complete_with(ObjectRef object, const Object* old) {
   return fill_->complete_with(attempt_, std::move(object), old);
 }
 void FillWriter::fail(Error error) { fill_->fail(attempt_, error); }
+void FillWriter::keep_waiting(TimePoint now) {
+  fill_->started_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+}
 bool FillWriter::lost() const { return fill_->lost(attempt_); }
 bool FillWriter::cut_slowest() { return fill_->cut_slowest(); }
 

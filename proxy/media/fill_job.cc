@@ -184,7 +184,7 @@ net::Task<void> FillRun::take_chunks(BodySource& body) {
   job_->writer.reset();
   job_->stale = nullptr;
   auto taken = co_await run.take(body);
-  if (!taken) context_.node.metrics.fills_failed.add(context_.index);
+  if (!taken && taken.error().blame != Blame::client) context_.node.metrics.fills_failed.add(context_.index);
 }
 
 void FillRun::commit() {

@@ -138,6 +138,7 @@ Result<void> ChunkRun::put(Slice bytes) {
     }
     bytes = bytes.sub(size, bytes.size() - size);
     position_ += size;
+    if (slots_.size() > 1 && slots_[1].writer) slots_[1].writer.keep_waiting(context_.loop.now());
     if (position_ == end) finish_chunk();
   }
   return {};
@@ -166,6 +167,8 @@ net::Task<Result<void>> ChunkRun::feed(BodySource& body) {
 
 net::Task<Result<void>> ChunkRun::take(BodySource& body) {
   auto fed = co_await feed(body);
+  // A checksum of the whole is judged at its end: what was published by then is not to be trusted.
+  if (!fed && fed.error().code == Code::malformed) drop_large(context_.node.store, *manifest_);
   if (!fed) fail(fed.error());
   co_return fed;
 }
@@ -255,7 +258,7 @@ net::Task<void> RangeRun::run() {
   run.give(job_->first, std::move(job_->writer));
   run.open();
   auto taken = co_await run.take(*response->body);
-  if (!taken) context_.node.metrics.fills_failed.add(context_.index);
+  if (!taken && taken.error().blame != Blame::client) context_.node.metrics.fills_failed.add(context_.index);
 }
 
 net::Task<void> range_strand(WorkerContext& context, std::unique_ptr<RangeJob> job) {
