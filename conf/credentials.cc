@@ -15,6 +15,9 @@ namespace {
 
 constexpr std::string_view kTaskEndpoint = "http://169.254.170.2";  // of ECS, for relative URIs
 constexpr std::string_view kMetadataEndpoint = "http://169.254.169.254";
+// Who may be asked in the clear for keys: this host, and the link-local addresses of ECS and EKS.
+constexpr std::array<std::string_view, 5> kTrustedPlain = {"127.0.0.0/8", "::1", "169.254.170.2",
+                                                           "169.254.170.23", "fd00:ec2::23"};
 constexpr std::size_t kCustomerKeyBytes = 32;  // AES-256
 
 std::string_view trim_line(std::string_view text) {
@@ -59,14 +62,12 @@ bool load_environment_keys(S3Options& s3) {
   return !s3.access_key.empty() && !s3.secret_key.empty();
 }
 
-// Who may be asked in the clear for keys: this host, and the link-local addresses of ECS and EKS.
 bool is_trusted_plain(const Address& address) {
   if (!address.is_ip) return address.host == "localhost";
   const auto ip = parse_ip(address.host);
-  static const std::array kTrusted = {*IpPrefix::parse("127.0.0.0/8"), *IpPrefix::parse("::1"),
-                                      *IpPrefix::parse("169.254.170.2"), *IpPrefix::parse("169.254.170.23"),
-                                      *IpPrefix::parse("fd00:ec2::23")};
-  return ip && std::ranges::any_of(kTrusted, [&](const IpPrefix& prefix) { return prefix.contains(*ip); });
+  return ip && std::ranges::any_of(kTrustedPlain, [&](std::string_view prefix) {
+           return IpPrefix::parse(prefix)->contains(*ip);
+         });
 }
 
 std::optional<std::string> load_container(S3Options& s3) {
