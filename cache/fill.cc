@@ -14,12 +14,20 @@
 
 namespace vignette::cache {
 
-Fill::Fill(Store& store, FillTable* table, const Key& key, std::string_view key_string, TimePoint now)
-    : store_(store), table_(table), key_(key), key_string_(key_string), started_at_(now.time_since_epoch().count()), sequence_(sequence_of(store.purges())), slot_key_(key) {}
+Fill::Fill(Store& store, FillTable* table, const Key& key, std::string_view key_string, TimePoint now,
+           Listing listing)
+    : store_(store),
+      table_(table),
+      listed_(table && listing == Listing::listed),
+      key_(key),
+      key_string_(key_string),
+      started_at_(now.time_since_epoch().count()),
+      sequence_(sequence_of(store.purges())),
+      slot_key_(key) {}
 
 Fill::Start Fill::start(Store& store, FillTable* table, const Key& key, std::string_view key_string,
-                        TimePoint now) {
-  auto fill = std::make_shared<Fill>(store, table, key, key_string, now);
+                        TimePoint now, Listing listing) {
+  auto fill = std::make_shared<Fill>(store, table, key, key_string, now, listing);
   const Lock lock(fill->mutex_);
   Reader reader = fill->add_reader(0);
   return {fill->add_attempt(), std::move(reader)};
@@ -152,9 +160,9 @@ ObjectRef Fill::make_object(ObjectHead head, Reason reason) {
 
 void Fill::move_to_variant(const ObjectHead& head, const Key& key, std::string_view key_string) {
   const Key from = std::exchange(slot_key_, key);
-  if (table_) table_->add(shared_from_this(), key, key_string);
+  if (listed_) table_->add(shared_from_this(), key, key_string);
   store_.insert(make_vary_marker(key_, key_string_, head.vary, head.sequence));
-  if (table_) table_->remove(*this, from);
+  if (listed_) table_->remove(*this, from);
 }
 
 HeadVerdict Fill::set_head(int attempt, const ObjectHead& head, Reason not_stored) {
@@ -165,7 +173,7 @@ HeadVerdict Fill::set_head(int attempt, const ObjectHead& head, Reason not_store
   const Reason reason = find_room(head, not_stored);
   ObjectRef object = make_object(head, reason);
   const bool is_private = reason != Reason::none || !object->is_shareable();
-  if (was_purged(*object) && !is_private) leave_table(false);
+  if (was_purged(*object) && !is_private) leave_table(Pass::leave);
   {
     const Lock lock(mutex_);
     object_ = std::move(object);
@@ -176,7 +184,7 @@ HeadVerdict Fill::set_head(int attempt, const ObjectHead& head, Reason not_store
     wake_readers();
     wake_losers();
   }
-  if (is_private) leave_table(true);
+  note_sharing(is_private);
   return reason == Reason::none ? HeadVerdict::storing : HeadVerdict::passing;
 }
 
@@ -198,7 +206,8 @@ HeadVerdict Fill::complete_with(int attempt, ObjectRef object, const Object* old
   freshened_.store(old != nullptr, std::memory_order_relaxed);  // before publish_end() releases
   const bool is_private = !object->is_shareable();
   if (is_private) private_to_ = attempt;
-  leave_table(is_private);
+  note_sharing(is_private);
+  if (!is_private) leave_table(Pass::leave);
   publish_end(FillState::complete, std::move(object));
   return HeadVerdict::storing;
 }
@@ -220,7 +229,7 @@ void Fill::start_pacing(Reason reason) {
     paced_ = true;
     keep_window();
   }
-  leave_table(true);
+  leave_table(Pass::remember);
 }
 
 Result<void> Fill::append(int attempt, Slice bytes) {
@@ -261,6 +270,9 @@ ObjectRef Fill::store_object() {
     return object;
   }
   const Insertion insertion = store_.insert(object);
+  if (table_ && (insertion == Insertion::inserted || insertion == Insertion::replaced)) {
+    table_->note_variant(*object);
+  }
   if (insertion == Insertion::too_large || insertion == Insertion::no_room) {
     const Lock lock(mutex_);
     reason_ = insertion == Insertion::too_large ? Reason::too_large : Reason::no_room;
@@ -282,7 +294,7 @@ Result<ObjectRef> Fill::commit(int attempt) {
     body.complete();
   }
   ObjectRef object = store_object();
-  leave_table(false);
+  leave_table(Pass::leave);
   publish_end(FillState::complete, object);
   return object;
 }
@@ -307,13 +319,22 @@ void Fill::fail(int attempt, Error error) {
     state_.store(FillState::failed, std::memory_order_release);
     wake_readers();
   }
-  leave_table(false);
+  leave_table(Pass::leave);
 }
 
-void Fill::leave_table(bool remember_pass) {
+void Fill::leave_table(Pass pass) {
   if (!table_) return;
-  table_->remove(*this, slot_key_);
-  if (remember_pass) table_->remember_pass(key_);
+  if (listed_) table_->remove(*this, slot_key_);
+  if (pass == Pass::remember) table_->remember_pass(key_, reason());
+}
+
+// What others may have too brings them together again.
+void Fill::note_sharing(bool is_private) {
+  if (is_private) {
+    leave_table(Pass::remember);
+  } else if (table_) {
+    table_->forget_pass(key_);
+  }
 }
 
 std::optional<std::uint64_t> Fill::slowest() const {

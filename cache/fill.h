@@ -163,8 +163,8 @@ class FillWriter {
 
   // Whether anybody reads it now.
   bool has_readers() const;
-  // Posted when room() has come back after it was short, when somebody joins after has_readers() said no, when
-  // abandoned() turns true, and when the other attempt won.
+  // Posted when room() has come back after it was short, when somebody joins after has_readers() said no,
+  // when abandoned() turns true, and when the other attempt won.
   Subscription on_room(Executor& executor, std::move_only_function<void()> callback);
   bool lost() const;  // the other attempt has answered
   // The head is on its way, behind what is arriving now: the time for a second attempt begins anew.
@@ -187,10 +187,13 @@ class Fill : public std::enable_shared_from_this<Fill> {
     Reader reader;
   };
   // A fill with its first attempt and that attempt's reader. `table` may be null: a fill of its own, that
-  // nobody can join. The store must outlive it.
+  // nobody can join, as when `listing` says so: the table then only learns what came of it. The store must
+  // outlive it.
+  enum class Listing : std::uint8_t { listed, unlisted };
   static Start start(Store& store, FillTable* table, const Key& key, std::string_view key_string,
-                     TimePoint now);
-  explicit Fill(Store& store, FillTable* table, const Key& key, std::string_view key_string, TimePoint now);
+                     TimePoint now, Listing listing = Listing::listed);
+  Fill(Store& store, FillTable* table, const Key& key, std::string_view key_string, TimePoint now,
+       Listing listing);
 
   FillState state() const;   // waiting_head, streaming, complete or failed
   ObjectRef object() const;  // null before the head
@@ -253,7 +256,9 @@ class Fill : public std::enable_shared_from_this<Fill> {
   ObjectRef store_object();
   bool was_purged(const Object& object);
   void publish_end(FillState state, ObjectRef object);
-  void leave_table(bool remember_pass);
+  enum class Pass : std::uint8_t { leave, remember };  // whether requests for the key go side by side now
+  void leave_table(Pass pass);
+  void note_sharing(bool is_private);
 
   std::size_t room(int attempt);
   bool has_readers();
@@ -265,6 +270,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
 
   Store& store_;
   FillTable* table_;
+  const bool listed_;  // joined through the table
   const Key key_;
   const std::string key_string_;
   std::atomic<Duration::rep> started_at_;

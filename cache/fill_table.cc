@@ -17,7 +17,8 @@ Joined FillTable::start(Shard& shard, const Key& key, std::string_view key_strin
                         Sharing sharing) {
   const Pass& pass = pass_of(shard, key);
   const bool passes = sharing != Sharing::always && pass.key == key && pass.until > now;
-  auto [writer, reader] = Fill::start(store_, passes ? nullptr : this, key, key_string, now);
+  auto [writer, reader] = Fill::start(store_, this, key, key_string, now,
+                                      passes ? Fill::Listing::unlisted : Fill::Listing::listed);
   Joined joined;
   joined.fill = writer.fill();
   joined.writer = std::move(writer);
@@ -62,11 +63,26 @@ void FillTable::remove(const Fill& fill, const Key& slot_key) {
   shard.slots.erase(slot);
 }
 
-void FillTable::remember_pass(const Key& key) {
-  const TimePoint until = clock_.now() + kPassMemory;
+void FillTable::remember_pass(const Key& key, Reason reason) {
+  const TimePoint until = clock_.now() + (reason == Reason::no_room ? kNoRoomPassMemory : kPassMemory);
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   pass_of(shard, key) = {key, until};
+}
+
+void FillTable::forget_pass(const Key& key) {
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  if (Pass& pass = pass_of(shard, key); pass.key == key) pass = {};
+}
+
+Joined FillTable::start_alone(const Key& key, std::string_view key_string, TimePoint now) {
+  Fill::Start own = Fill::start(store_, this, key, key_string, now, Fill::Listing::unlisted);
+  Joined alone;
+  alone.fill = own.writer.fill();
+  alone.reader = std::move(own.reader);
+  alone.writer = std::move(own.writer);
+  return alone;
 }
 
 bool FillTable::has_open(const Key& key, std::string_view key_string) const {
@@ -82,6 +98,7 @@ FillStats FillTable::stats() const {
   stats.seconds = seconds_;
   stats.joined = joined_;
   stats.passed = passed_;
+  stats.variants_dropped = variants_.dropped();
   for (const Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     stats.open += shard.slots.size();

@@ -1,7 +1,7 @@
 // The fills in flight: one per key on the whole node. Sharded by key hash, short mutexes, thread-safe.
 //
-// A key whose response turned out not to be storable is remembered for kPassMemory: requests for it do not
-// queue behind each other's heads but get fills of their own.
+// A key whose response turned out not to be for others is remembered for kPassMemory: requests for it do not
+// queue behind each other's heads but get fills of their own, until one of those brings what is.
 #pragma once
 
 #include <array>
@@ -14,10 +14,13 @@
 #include <unordered_map>
 
 #include "cache/fill.h"
+#include "cache/variant_book.h"
 
 namespace vignette::cache {
 
-inline constexpr std::chrono::seconds kPassMemory{10};
+inline constexpr std::chrono::seconds kPassMemory{120};
+inline constexpr std::chrono::seconds kNoRoomPassMemory{
+    1};                                         // the store was full: the response is not to blame
 inline constexpr std::size_t kPassSlots = 256;  // remembered keys a shard; more overwrite each other
 
 // What a request that missed has to do. Exactly one of: a hit after all; a place in a fill, with the writer
@@ -41,8 +44,9 @@ struct FillStats {
   std::uint64_t started = 0;  // first attempts
   std::uint64_t seconds = 0;  // second attempts
   std::uint64_t joined = 0;
-  std::uint64_t passed = 0;  // fills of their own for keys remembered as not storable
-  std::uint64_t open = 0;    // slots now
+  std::uint64_t passed = 0;            // fills of their own for keys remembered as not storable
+  std::uint64_t variants_dropped = 0;  // of URLs that had more than kMaxVariants
+  std::uint64_t open = 0;              // slots now
 };
 
 class FillTable {
@@ -56,6 +60,9 @@ class FillTable {
   // between the caller's lookup and this call is found here (`hit`), so no response is fetched twice.
   Joined join_or_start(const Key& key, std::string_view key_string, TimePoint now,
                        const Object* known = nullptr, Sharing sharing = Sharing::unless_passing);
+
+  // A fill of the caller's own, which nobody can join.
+  Joined start_alone(const Key& key, std::string_view key_string, TimePoint now);
 
   // Whether a fill of this key is under way that others may join.
   bool has_open(const Key& key, std::string_view key_string) const;
@@ -86,11 +93,14 @@ class FillTable {
 
   // From fills, without their mutex.
   void remove(const Fill& fill, const Key& slot_key);
-  void remember_pass(const Key& key);
+  void remember_pass(const Key& key, Reason reason);
+  void forget_pass(const Key& key);
+  void note_variant(const Object& object) { variants_.note(object); }
   bool add(const FillRef& fill, const Key& key, std::string_view key_string);  // false: taken
 
   Store& store_;
   const Clock& clock_;
+  VariantBook variants_{store_};
   std::array<Shard, kShards> shards_;
   std::atomic<std::uint64_t> started_{0}, seconds_{0}, joined_{0}, passed_{0};
 };

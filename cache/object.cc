@@ -115,9 +115,10 @@ ObjectRef Object::freshened(ObjectHead head) const {
   VCHECK(body_->state() == Body::State::complete);
   head.flags.is_manifest = flags_.is_manifest;
   head.content_length = flags_.is_manifest ? content_length_ : body_->length();
-  if (body_->length() <= kInlineBody) return rebuilt(head);
-  ObjectRef fresh = ObjectRef::adopt(new Object(head, key_, key_string_, 0));
-  fresh->body_ = body_;
+  ObjectRef fresh = body_->length() <= kInlineBody ? rebuilt(head)
+                                                   : ObjectRef::adopt(new Object(head, key_, key_string_, 0));
+  if (body_->length() > kInlineBody) fresh->body_ = body_;
+  fresh->uses_.store(uses_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   return fresh;
 }
 

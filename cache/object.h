@@ -129,6 +129,16 @@ class Object {
   Body& body() const { return *body_; }
   std::span<const Chunk> body_chunks() const { return body_->chunks(); }  // complete only
 
+  // How often it was found through its Vary marker; what decides which variant of a URL goes
+  // (variant_book.h).
+  void note_use() const { uses_.fetch_add(1, std::memory_order_relaxed); }
+  // Half of what it was counts from now on; returns what it was.
+  std::uint32_t halve_uses() const {
+    const std::uint32_t uses = uses_.load(std::memory_order_relaxed);
+    uses_.store(uses / 2, std::memory_order_relaxed);
+    return uses;
+  }
+
   // Bytes as the allocator accounts them: this, the block, the body.
   std::size_t footprint() const;
   // The store's bytes that this object stands for, given back when it dies. Set at most once, by whoever
@@ -149,6 +159,7 @@ class Object {
   static constexpr std::int64_t kNeverStale = std::numeric_limits<std::int64_t>::min();
 
   std::atomic<std::uint32_t> references_{1};
+  mutable std::atomic<std::uint32_t> uses_{0};
   std::uint16_t status_;
   ObjectFlags flags_;
   std::atomic<bool> adopted_{false};

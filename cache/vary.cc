@@ -79,7 +79,7 @@ bool append_vary_values(std::string_view list, const http::FieldList& request, s
     values += name;
     values += ':';
     if (name == "accept-encoding") {
-      values += http::to_string(http::preferred_coding(request));
+      http::append_accepted_codings(request, values);
     } else if (name == "accept-language") {
       append_languages(request, values);
     } else {
@@ -124,6 +124,7 @@ VariantLookup try_lookup_variant(Store& store, const http::FieldList& request, K
     const ObjectRef& found = result.lookup.object;
     if (!found) return result;
     if (!found->flags().is_vary_marker) {
+      if (result.vary_miss) found->note_use();
       result.vary_miss = false;
       return result;
     }

@@ -105,33 +105,15 @@ int encoding_quality(const FieldList& request, std::string_view coding) {
   return found.any.value_or(0);
 }
 
-std::string_view to_string(Coding coding) {
-  switch (coding) {
-    case Coding::gzip:
-      return "gzip";
-    case Coding::br:
-      return "br";
-    case Coding::zstd:
-      return "zstd";
-    case Coding::identity:
-      break;
+void append_accepted_codings(const FieldList& request, std::string& out) {
+  if (!request.has(FieldId::accept_encoding)) return;
+  bool is_first = true;
+  for (const std::string_view coding : {"br", "gzip", "zstd"}) {
+    if (encoding_quality(request, coding) == 0) continue;
+    if (!is_first) out += ',';
+    out += coding;
+    is_first = false;
   }
-  return "identity";
-}
-
-Coding preferred_coding(const FieldList& request, bool with_zstd, bool with_br) {
-  if (!request.has(FieldId::accept_encoding)) return Coding::identity;
-  Coding best = Coding::identity;
-  int best_quality = 0;
-  for (const Coding coding : {Coding::zstd, Coding::br, Coding::gzip}) {
-    if ((coding == Coding::zstd && !with_zstd) || (coding == Coding::br && !with_br)) continue;
-    const int weight = encoding_quality(request, to_string(coding));
-    if (weight > best_quality) {
-      best = coding;
-      best_quality = weight;
-    }
-  }
-  return best;
 }
 
 }  // namespace vignette::http

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "http/field_list.h"
@@ -30,10 +31,9 @@ TypeQuality quality_in(std::string_view accept_value, std::string_view media_typ
 // Without the field: identity 1000, others 0.
 int encoding_quality(const FieldList& request, std::string_view coding);
 
-enum class Coding : std::uint8_t { identity, gzip, br, zstd };
-std::string_view to_string(Coding coding);
-// The best of `zstd`, `br`, `gzip` by quality, in this order when equal; identity when none is wanted more.
-// Also the normal form of Accept-Encoding in cache keys.
-Coding preferred_coding(const FieldList& request, bool with_zstd = true, bool with_br = true);
+// Which of `br`, `gzip` and `zstd` the request accepts, in this order with commas between, appended to `out`.
+// What Accept-Encoding comes down to: in cache keys, and towards an origin whose answer is kept under such a
+// key, as what the key does not tell apart must not decide the answer.
+void append_accepted_codings(const FieldList& request, std::string& out);
 
 }  // namespace vignette::http

@@ -88,7 +88,9 @@ void check_lists(std::string_view text) {
   FieldList fields;
   fields.add(FieldId::accept_encoding, text);
   fields.add(FieldId::if_none_match, text);
-  (void)preferred_coding(fields);
+  std::string codings;
+  append_accepted_codings(fields, codings);
+  VCHECK(codings.size() <= std::string_view("br,gzip,zstd").size());
   if (parse_etag(text)) VCHECK(etag_list_matches(fields, FieldId::if_none_match, text, Compare::weak));
 }
 

@@ -207,7 +207,7 @@ TEST_CASE("Accept keeps listed types, type ranges and */* apart") {
   }
 }
 
-TEST_CASE("Accept-Encoding gives each coding its quality and the best one") {
+TEST_CASE("Accept-Encoding gives each coding its quality, and comes down to those we know") {
   const auto fields = [](std::string_view value) { return list({{FieldId::accept_encoding, value}}); };
   CHECK(encoding_quality(fields("gzip;q=0.5, br"), "gzip") == 500);
   CHECK(encoding_quality(fields("*;q=0.3"), "br") == 300);
@@ -215,11 +215,17 @@ TEST_CASE("Accept-Encoding gives each coding its quality and the best one") {
   CHECK(encoding_quality(fields("gzip"), "identity") == 1000);
   CHECK(encoding_quality(fields("identity;q=0"), "identity") == 0);
   CHECK(encoding_quality(fields("gzip, *;q=0"), "identity") == 0);
-  CHECK(preferred_coding(fields("gzip, br, zstd")) == Coding::zstd);
-  CHECK(preferred_coding(fields("gzip, br, zstd"), false, false) == Coding::gzip);
-  CHECK(preferred_coding(fields("gzip, br;q=0.5")) == Coding::gzip);
-  CHECK(preferred_coding(fields("gzip;q=0")) == Coding::identity);
-  CHECK(preferred_coding(FieldList()) == Coding::identity);
+  const auto codings = [](const FieldList& request) {
+    std::string out;
+    append_accepted_codings(request, out);
+    return out;
+  };
+  CHECK(codings(fields("zstd, gzip;q=0.1, deflate, br")) == "br,gzip,zstd");
+  CHECK(codings(fields("x-gzip")) == "gzip");
+  CHECK(codings(fields("*")) == "br,gzip,zstd");
+  CHECK(codings(fields("*, br;q=0")) == "gzip,zstd");
+  CHECK(codings(fields("gzip;q=0, deflate")).empty());
+  CHECK(codings(FieldList()).empty());
 }
 
 TEST_CASE("Entity tags are parsed and compared strongly and weakly") {
