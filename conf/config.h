@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "conf/address.h"
+#include "conf/route_cache.h"
 
 namespace vignette::conf {
 
@@ -53,9 +54,19 @@ struct LogOptions {
   LogLevel level = LogLevel::info;
 };
 
+// A folder for one volume of the cache's disk tier.
+struct DiskOptions {
+  Position where;
+  std::string path;
+  std::uint64_t size = 0;  // bytes
+};
+
 struct CacheOptions {
+  std::string state;                       // folder of the journal of purges; empty = the first disk's, if any
   std::uint64_t memory = 256ULL << 20;     // bytes
   std::uint64_t max_object = 64ULL << 20;  // bytes, head and body; the loader keeps it <= memory
+  std::vector<DiskOptions> disk;           // empty = memory only; no path twice
+  std::uint64_t disk_writes_per_day = 0;   // bytes; 0 = no limit
 };
 
 // What one client may ask of us.
@@ -114,7 +125,6 @@ struct OriginTlsOptions {
   std::string ca;   // PEM file; empty = the system's store
 };
 
-struct S3Options {
 // Where the keys that sign come from.
 enum class S3Credentials : std::uint8_t {
   automatic,  // the file when one is named, else the environment, else the container; resolved by the loader
@@ -129,17 +139,18 @@ enum class S3Checksums : std::uint8_t {
   off,
 };
 
+struct S3Options {
   std::string bucket;
   std::string region = "us-east-1";
   std::string endpoint;    // "http[s]://host[:port]"; empty = the region's own, over TLS
   bool dualstack = false;  // the region's own endpoint over IPv4 and IPv6; not with `endpoint`
   bool path_style = false;
-  std::string access_key_env = "AWS_ACCESS_KEY_ID";
   bool requester_pays = false;
   std::string version_query;  // the query parameter by which clients name a version; empty = none
   S3Checksums checksums = S3Checksums::all;
   std::string sse_customer_key_file;  // empty = none
   S3Credentials credentials = S3Credentials::automatic;
+  std::string access_key_env = "AWS_ACCESS_KEY_ID";
   std::string secret_key_env = "AWS_SECRET_ACCESS_KEY";
   std::string session_token_env = "AWS_SESSION_TOKEN";  // may be unset
   std::string credentials_file;                         // AWS's format; empty = the three variables above
@@ -175,21 +186,6 @@ struct Origin {
   S3Options s3;                         // kind s3
   std::string directory;                // kind directory
   OriginTimeouts timeouts;              // resolved for the kind
-};
-
-enum class CacheMode : std::uint8_t {
-  on,             // explicit freshness, else heuristics where RFC 9111 allows them, else `ttl`
-  explicit_only,  // only what the origin says, else `ttl` when one is set
-  off,            // never looked up, never stored
-};
-
-// Resolved by the loader: routes to s3 and directory origins and images routes are `on` with
-// kDefaultTtl, routes to servers `explicit_only` without a ttl, unless the file says otherwise.
-struct RouteCache {
-  CacheMode mode = CacheMode::explicit_only;
-  std::optional<milliseconds> ttl;  // lifetime when the origin gives none
-  milliseconds stale_if_error{86'400'000};
-  static constexpr milliseconds kDefaultTtl{86'400'000};
 };
 
 using CountryCode = std::array<char, 2>;  // ISO 3166-1 alpha-2, upper case; "ZZ" = unknown
@@ -239,6 +235,7 @@ struct Route {
   RouteGeo geo;
   std::vector<IpPrefix> allow;  // empty = all but the denied; deny is asked first
   std::vector<IpPrefix> deny;
+  std::vector<IpPrefix> purge_from;  // empty = PURGE is a method like any other
   RouteHeaders headers;
   std::uint64_t max_body = 0;  // bytes; resolved from LimitOptions::body
   Redirect redirect;           // kind redirect

@@ -63,6 +63,30 @@ std::vector<Option> log_options() {
   };
 }
 
+Option disks() {
+  using D = DiskOptions;
+  Option option = tables(
+      "disk", &CacheOptions::disk,
+      {required(value("path", &D::path, path_to_be(), Reload::restart,
+                      "The folder for the volume's files. It is made when only its last part is missing; one "
+                      "process at a time uses it.")),
+       required(value("size", &D::size, size(128 * kMiB, 256 * kTiB), Reload::restart,
+                      "Bytes reserved on the disk, all of them at the start. A later start with another size "
+                      "grows the volume or cuts its end off."))},
+      "A disk behind the memory tier. Keys are spread over several by their sizes; one that fails or is "
+      "missing is left out and tried again every 30 seconds. Objects of up to 4 MiB go there; larger ones go "
+      "in chunks.");
+  option.find_restarts = [](const void* running, const void* next, const std::string& path,
+                            std::vector<std::string>& names) {
+    const auto same = [](const D& a, const D& b) { return a.path == b.path && a.size == b.size; };
+    if (!std::ranges::equal(static_cast<const CacheOptions*>(running)->disk,
+                            static_cast<const CacheOptions*>(next)->disk, same)) {
+      names.push_back(path + "disk");
+    }
+  };
+  return option;
+}
+
 std::vector<Option> cache_options() {
   using C = CacheOptions;
   return {
@@ -72,6 +96,14 @@ std::vector<Option> cache_options() {
       value("max_object", &C::max_object, size(kKiB, 16 * kTiB), Reload::restart,
             "Responses larger than this pass through and are not stored. Never more than `cache.memory`: a "
             "larger default is lowered to it, a larger value in the file is an error."),
+      value("state", &C::state, path_to_be(), Reload::restart,
+            "The folder for the journal of purges, so that they outlive the process. Without it and with disks, "
+            "the first disk's. Losing the journal costs what is stored: nothing older than a new one is served."),
+      disks(),
+      value("disk_writes_per_day", &C::disk_writes_per_day, size(0, 256 * kTiB), Reload::restart,
+            "Bytes a day that may be written to all disks together, so that flash lasts; `0` is no limit. An "
+            "hour's share may be saved up, and half of it is kept for originals. Objects beyond it stay in "
+            "memory."),
   };
 }
 

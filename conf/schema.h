@@ -53,6 +53,7 @@ void read_members(Context& context, const Node& node, const std::vector<Option>&
 // Parts of schema(), by file.
 std::vector<Option> origin_options();
 std::vector<Option> site_options();
+Option route_cache_option();
 std::vector<Option> image_options();
 
 // What spans several keys; `root` is the tree that `config` was read from. Resolves what depends on

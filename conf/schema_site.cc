@@ -162,45 +162,6 @@ Option redirect_option() {
   return option;
 }
 
-Option cache_option() {
-  using C = RouteCache;
-  using std::chrono::hours;
-  Option option{.key = "cache",
-                .shape = Option::Shape::table,
-                .type = "string or table",
-                .fallback = "\"explicit\" for servers, else \"on\"",
-                .doc = "Whether responses are stored. A string is `mode` alone."};
-  Option mode =
-      value("mode", &C::mode,
-            choice<CacheMode>(
-                {{"on", CacheMode::on}, {"explicit", CacheMode::explicit_only}, {"off", CacheMode::off}}),
-            Reload::live,
-            "`\"explicit\"` stores what the origin gives a lifetime, `\"on\"` also what RFC 9111 "
-            "allows a heuristic lifetime, `\"off\"` nothing.");
-  mode.fallback = option.fallback;
-  auto ttl =
-      maybe(duration(milliseconds(0), hours(24 * 3650)), "\"1d\" for s3, directories and images, else none");
-  option.children = {
-      std::move(mode),
-      value("ttl", &C::ttl, ttl, Reload::live,
-            "Lifetime of a response whose origin says nothing about it. What the origin says goes first."),
-      value("stale_if_error", &C::stale_if_error, duration(milliseconds(0), hours(24 * 365)), Reload::live,
-            "How long after its lifetime a stored response is served when the origin fails (RFC 5861); the "
-            "origin's own value goes first."),
-  };
-  option.read = [rows = option.children](Context& context, const Node& node, void* owner) {
-    RouteCache& cache = static_cast<Route*>(owner)->cache;
-    if (node.is(Node::Kind::string)) {
-      rows[0].read(context, node, &cache);
-    } else if (node.is(Node::Kind::table)) {
-      read_members(context, node, rows, &cache);
-    } else {
-      refuse(context, node, "\"on\", \"explicit\", \"off\" or a table");
-    }
-  };
-  return option;
-}
-
 std::vector<Option> header_rows() {
   using Fields = std::vector<std::pair<std::string, std::string>>;
   Type<Fields> fields{"table of strings", "", {}, {}};
@@ -268,12 +229,16 @@ std::vector<Option> route_options() {
                   "of the same site."),
       redirect_option(),
       strip_prefix_option(),
-      cache_option(),
+      route_cache_option(),
       table("geo", &R::geo, geo_rows(), "Rules by the client's country; they need `geo.country`."),
       value("allow", &R::allow, list_of(network(), "list of networks"), Reload::live,
             "Answer 403 to clients from any other address."),
       value("deny", &R::deny, list_of(network(), "list of networks"), Reload::live,
             "Answer 403 to clients from there. Asked before `allow`."),
+      value(
+          "purge_from", &R::purge_from, list_of(network(), "list of networks"), Reload::live,
+          "Networks from which a `PURGE` request removes what is stored under its URL, a photo with all its "
+          "sizes; others get 403. Without it, PURGE is a method like any other."),
       table("headers", &R::headers, header_rows(), "Header fields of the response."),
       max_body_option(),
   };

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -18,7 +19,17 @@ const Node& item(const Node& root, std::string_view list, std::size_t index) {
   return root.find(list)->items[index];
 }
 
+void check_disks(Context& context, const CacheOptions& cache) {
+  std::set<std::filesystem::path> folders;
+  for (const DiskOptions& disk : cache.disk) {
+    if (disk.path.empty() || folders.insert(std::filesystem::path(disk.path).lexically_normal()).second)
+      continue;
+    context.error(disk.where, fmt::format("the folder \"{}\" has a volume already", disk.path));
+  }
+}
+
 void check_cache(Context& context, const Node& root, CacheOptions& cache) {
+  check_disks(context, cache);
   if (cache.max_object <= cache.memory) return;
   const Node* table = root.find("cache");
   const Node* named = table ? table->find("max_object") : nullptr;

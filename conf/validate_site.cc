@@ -101,18 +101,43 @@ void check_geo(const Place& place, const Route& route) {
   if (asks) place.context.error(geo->at, "rules by country need geo.country, the database");
 }
 
+// Keys of `cache` that contradict each other or the origin.
+void check_cache(const Place& place, const Node& options, bool from_servers, const RouteCache& cache) {
+  const auto wrong = [&](const Node& table, std::string_view key, std::string text) {
+    if (const Node* named = table.find(key)) place.context.error(named->at, std::move(text));
+  };
+  if (cache.mode == CacheMode::off) {
+    for (std::string_view key : {"ttl", "min_ttl", "max_ttl", "negative_ttl", "stale_while_revalidate",
+                                 "stale_if_error", "obey_client", "store_set_cookie", "key"}) {
+      wrong(options, key, fmt::format("a cache that is off has no {}", key));
+    }
+  }
+  if (cache.max_ttl && *cache.max_ttl < cache.min_ttl) wrong(options, "max_ttl", "max_ttl is below min_ttl");
+  const Node* key = options.find("key");
+  if (!key) return;
+  if (!from_servers) place.context.error(key->at, "key is for origins with servers; others go by the object");
+  if (cache.key.query != RouteCacheKey::Query::all) {
+    wrong(*key, "ignore_query", "ignore_query goes with query = \"all\" only");
+  }
+}
+
+void resolve_cache(const Place& place, bool from_servers, RouteCache& cache) {
+  const Node* options = place.node.find("cache");
+  const bool mode_named = options && (options->is(Node::Kind::string) || options->find("mode"));
+  if (!mode_named) cache.mode = from_servers ? CacheMode::explicit_only : CacheMode::on;
+  if (options && options->is(Node::Kind::table)) check_cache(place, *options, from_servers, cache);
+  if (!from_servers && cache.mode != CacheMode::off && !cache.ttl) cache.ttl = RouteCache::kDefaultTtl;
+  if (!cache.negative_ttl && cache.ttl) cache.negative_ttl = RouteCache::kNegativeTtl;
+  if (!cache.stale_while_revalidate) {
+    cache.stale_while_revalidate = from_servers ? milliseconds(0) : RouteCache::kMediaRevalidate;
+  }
+}
+
 void resolve(const Place& place, Route& route) {
   const Origin* primary = route.origins.empty() ? nullptr : place.config.find_origin(route.origins[0]);
   const bool from_servers =
       route.kind == RouteKind::origin && (!primary || primary->kind == OriginKind::servers);
-  const Node* cache = place.node.find("cache");
-  const bool mode_named = cache && (cache->is(Node::Kind::string) || cache->find("mode"));
-  if (!mode_named) route.cache.mode = from_servers ? CacheMode::explicit_only : CacheMode::on;
-  const bool storing = route.cache.mode != CacheMode::off;
-  if (!from_servers && storing && !route.cache.ttl) route.cache.ttl = RouteCache::kDefaultTtl;
-  if (!storing && route.cache.ttl) {
-    place.context.error(cache->find("ttl")->at, "a cache that is off has no ttl");
-  }
+  resolve_cache(place, from_servers, route.cache);
   if (!place.node.find("strip_prefix")) route.strip_prefix = !from_servers;
   if (!place.node.find("max_body")) route.max_body = place.config.limits.body;
 }

@@ -30,7 +30,17 @@ cache::CachePolicy cache_policy(const conf::RouteCache& options) {
       break;
   }
   if (options.ttl) policy.default_ttl = seconds(*options.ttl);
+  if (options.ttl) policy.error_ttl = std::chrono::seconds(1);
+  if (options.negative_ttl) policy.not_found_ttl = seconds(*options.negative_ttl);
+  policy.min_ttl = seconds(options.min_ttl);
+  if (options.max_ttl) policy.max_ttl = seconds(*options.max_ttl);
+  if (options.stale_while_revalidate) {
+    policy.stale_while_revalidate = seconds(*options.stale_while_revalidate);
+  }
   policy.stale_if_error = seconds(options.stale_if_error);
+  policy.keep_tag_fields = options.send_tags;
+  policy.obey_request = options.obey_client;
+  policy.store_set_cookie = options.store_set_cookie;
   return policy;
 }
 

@@ -227,6 +227,27 @@ TEST_CASE("cache, geo, header and redirect options are checked") {
   run({{app + "cache = \"yes\"", "f:10:9: error: expected \"on\", \"explicit\" or \"off\""},
        {app + "cache = true", "f:10:9: error: expected \"on\", \"explicit\", \"off\" or a table"},
        {app + "cache = { mode = \"off\", ttl = \"1h\" }", "f:10:31: error: a cache that is off has no ttl"},
+       {app + "cache = { mode = \"off\", key = { query = \"none\" } }",
+        "f:10:31: error: a cache that is off has no key"},
+       {app + "cache = { min_ttl = \"2h\", max_ttl = \"1h\" }", "f:10:37: error: max_ttl is below min_ttl"},
+       {app + "cache = { min_ttl = \"1h\", max_ttl = \"1h\" }", ""},
+       {app + "cache = { obey_client = 1 }", "f:10:25: error: expected true or false"},
+       {app + "cache = { key = { query = \"some\" } }",
+        "f:10:27: error: expected \"all\", \"none\" or a list of names"},
+       {app + "cache = { key = { query = [\"a=b\"] } }",
+        "f:10:28: error: \"a=b\" is not the name of a query"},
+       {app + "cache = { key = { query = [\"*a\"] } }", "f:10:28: error: \"*a\" is not the name of a query"},
+       {app + "cache = { key = { query = [\"a*\"], ignore_query = [\"b\"] } }",
+        "f:10:50: error: ignore_query goes with query = \"all\" only"},
+       {app + "cache = { key = { headers = [\"X A\"] } }",
+        "f:10:30: error: \"X A\" is not a header field name"},
+       {app + "cache = { key = { headers = [\"Cookie\"] } }", "f:10:30: error: name the cookies that matter"},
+       {app + "cache = { key = { cookies = [\"a;b\"] } }",
+        "f:10:30: error: \"a;b\" is not the name of a cookie"},
+       {app + "cache = { key = { querys = \"none\" } }", "f:10:19: error: unknown key \"querys\""},
+       {"[origin.d]\ndirectory = \"/\"\n[[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/*\"\n"
+        "origin = \"d\"\ncache = { key = { query = \"none\" } }",
+        "f:10:17: error: key is for origins with servers"},
        {app + "geo = { allow_countries = [\"DE\"] }", "f:10:7: error: rules by country need geo.country"},
        {app + "geo = {}", ""},
        {app + "headers = { set = { \"Bad Name\" = \"x\" } }",
@@ -253,6 +274,25 @@ TEST_CASE("an object limit above the memory is an error when written, lowered wh
   const auto loaded = load_text(kListener + "[cache]\nmemory = \"1MiB\"", "f", "");
   REQUIRE(loaded);
   CHECK((*loaded)->cache.max_object == 1ULL << 20);
+}
+
+TEST_CASE("a disk has a folder of its own and a size that a volume can have") {
+  run({{"[cache]\ndisk = [{ path = \"a\" }]", "f:4:9: error: \"size\" is missing here"},
+       {"[cache]\ndisk = [{ size = \"1GiB\" }]", "f:4:9: error: \"path\" is missing here"},
+       {"[cache]\ndisk = [{ path = \"a\", size = \"64MiB\" }]", "f:4:30: error: expected 128MiB to 256TiB"},
+       {"[cache]\ndisk = { path = \"a\" }", "f:4:8: error: expected a list of tables"},
+       {"[cache]\ndisk = [{ path = \"a\", size = \"1GiB\" }, { path = \"./a\", size = \"2GiB\" }]",
+        "f:4:41: error: the folder \"./a\" has a volume already"},
+       {"[cache]\ndisk_writes_per_day = \"-1\"", "f:4:23: error: expected"}});
+  const auto loaded = load_text(
+      kListener + "[cache]\ndisk = [{ path = \"a\", size = \"1GiB\" }, { path = \"/b\", size = \"2GiB\" }]",
+      "f", "/etc/v");
+  REQUIRE(loaded);
+  REQUIRE((*loaded)->cache.disk.size() == 2);
+  CHECK((*loaded)->cache.disk[0].path == "/etc/v/a");
+  CHECK((*loaded)->cache.disk[1].path == "/b");
+  CHECK((*loaded)->cache.disk[1].size == 2ULL << 30);
+  CHECK((*loaded)->cache.disk_writes_per_day == 0);
 }
 
 TEST_CASE("a certificate's files exist, or are both to be made") {
@@ -324,27 +364,6 @@ TEST_CASE("S3 credentials that are missing are named") {
   CHECK(joined(load_errors("[origin.p]\ns3 = {}\n")).find("\"bucket\" is missing here") != std::string::npos);
 }
 
-TEST_CASE("checks of the caller are asked about what is fine so far, and placed") {
-  const TempDir dir;
-  dir.write("c", "x");
-  Checks checks;
-  std::vector<std::string> asked;
-  const auto refuse = [&](const std::string& what) {
-    asked.push_back(what);
-    return Checks::Reason("no " + what);
-  };
-  checks.certificate = [&](const Certificate&) { return refuse("certificate"); };
-  checks.country_database = [&](const std::string&) { return refuse("database"); };
-  checks.ca_file = [&](const std::string&) { return refuse("ca"); };
-  checks.preset = [&](std::string_view) { return refuse("preset"); };
-  const auto errors = errors_of(load_text(
-      kListener + "[[certificate]]\nchain = \"c\"\nkey = \"c\"\n[geo]\ncountry = \"c\"\n[images]\n"
-                  "presets = { a = \"w=1\" }\n[origin.o]\nservers = [\"h:1\"]\ntls = { ca = \"c\" }\n"
-                  "[[certificate]]\nchain = \"none\"\nkey = \"c\"\n",
-      "f", dir.path(), checks));
-  INFO(joined(errors));
-  REQUIRE(errors.size() == 5);
-  CHECK(errors[0] == "f:4:9: error: no certificate");
 TEST_CASE("What an S3 origin cannot do together is said at the key that asks for it") {
   ::setenv("CONF_TEST_ID", "AKID", 1);
   const TempDir dir;
@@ -377,6 +396,27 @@ TEST_CASE("What an S3 origin cannot do together is said at the key that asks for
   CHECK(errors("checksums = \"some\"").find("\"all\", \"headers\" or \"off\"") != std::string::npos);
 }
 
+TEST_CASE("checks of the caller are asked about what is fine so far, and placed") {
+  const TempDir dir;
+  dir.write("c", "x");
+  Checks checks;
+  std::vector<std::string> asked;
+  const auto refuse = [&](const std::string& what) {
+    asked.push_back(what);
+    return Checks::Reason("no " + what);
+  };
+  checks.certificate = [&](const Certificate&) { return refuse("certificate"); };
+  checks.country_database = [&](const std::string&) { return refuse("database"); };
+  checks.ca_file = [&](const std::string&) { return refuse("ca"); };
+  checks.preset = [&](std::string_view) { return refuse("preset"); };
+  const auto errors = errors_of(load_text(
+      kListener + "[[certificate]]\nchain = \"c\"\nkey = \"c\"\n[geo]\ncountry = \"c\"\n[images]\n"
+                  "presets = { a = \"w=1\" }\n[origin.o]\nservers = [\"h:1\"]\ntls = { ca = \"c\" }\n"
+                  "[[certificate]]\nchain = \"none\"\nkey = \"c\"\n",
+      "f", dir.path(), checks));
+  INFO(joined(errors));
+  REQUIRE(errors.size() == 5);
+  CHECK(errors[0] == "f:4:9: error: no certificate");
   CHECK(errors[1] == "f:7:11: error: no database");
   CHECK(errors[2] == "f:9:17: error: preset \"a\": no preset");
   CHECK(errors[3] == "f:12:14: error: no ca");

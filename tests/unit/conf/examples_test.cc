@@ -164,6 +164,10 @@ TEST_CASE("the examples mean what they say") {
   CHECK(routes[1].max_body == 200ULL << 20);
   CHECK(routes[1].cache.mode == CacheMode::explicit_only);
   CHECK_FALSE(routes[1].cache.ttl);
+  CHECK_FALSE(routes[1].cache.negative_ttl);
+  CHECK(routes[1].cache.stale_while_revalidate == milliseconds(0));
+  CHECK(routes[0].cache.negative_ttl == RouteCache::kNegativeTtl);
+  CHECK(routes[0].cache.stale_while_revalidate == RouteCache::kMediaRevalidate);
   CHECK(routes[2].cache.mode == CacheMode::off);
   CHECK(routes[3].max_body == 16ULL << 20);
   CHECK_FALSE(routes[3].strip_prefix);
@@ -177,14 +181,14 @@ TEST_CASE("the examples mean what they say") {
   CHECK(config.find_origin("photos")->s3.access_key == "AKIDEXAMPLE");
   CHECK(config.find_origin("archive")->s3.access_key == "AKID");
   CHECK(config.find_origin("archive")->s3.secret_key.reveal() == "hush");
-  CHECK(config.images.keys[0].secret.reveal() == "0123456789abcdef");
-  CHECK(config.sites[0].routes[3].redirect.parts.size() == 5);
-  CHECK(config.sites[0].routes[2].origins == std::vector<std::string>{"photos", "archive"});
-}
   const S3Options& vault = config.find_origin("vault")->s3;
   CHECK(vault.credentials == S3Credentials::instance);
   CHECK(vault.sse_customer_key.reveal().size() == 32);
   CHECK(vault.access_key.empty());
+  CHECK(config.images.keys[0].secret.reveal() == "0123456789abcdef");
+  CHECK(config.sites[0].routes[3].redirect.parts.size() == 5);
+  CHECK(config.sites[0].routes[2].origins == std::vector<std::string>{"photos", "archive"});
+}
 
 }  // namespace
 }  // namespace vignette::conf

@@ -11,6 +11,10 @@ void collect_restart_rows(const std::vector<Option>& rows, const std::string& pa
                           std::vector<std::string>& names) {
   for (const Option& row : rows) {
     const std::string name = path + row.key;
+    if (row.shape == Option::Shape::list && row.find_restarts) {
+      names.push_back(name);  // as a whole, with what is in it
+      continue;
+    }
     const bool many = repeated || row.shape == Option::Shape::list || row.shape == Option::Shape::map;
     if (row.shape == Option::Shape::value && row.reload == Reload::restart) {
       names.push_back(name);
@@ -35,13 +39,15 @@ TEST_CASE("What only a restart applies is found by its name when it has changed"
   next.log.access = "off";
   next.cache.memory += 1;
   next.cache.max_object += 1;
+  next.cache.disk.push_back({.where = {}, .path = "/disk", .size = 1});
+  next.cache.disk_writes_per_day = 1;
   next.images.max_pixels += 1;
   next.images.max_source += 1;
   next.images.deadline += milliseconds(1);
   next.images.workers = 3;
   std::vector<std::string> expected;
   collect_restart_rows(schema(), "", false, expected);
-  CHECK(expected.size() == 10);
+  CHECK(expected.size() == 12);
   CHECK(changes_that_need_restart(running, next) == expected);
 }
 
