@@ -233,6 +233,7 @@ void MemoryShard::add_to(StoreStats& stats) const {
   stats.evictions_main += counters_.evictions_main;
   stats.evictions_large += counters_.evictions_large;
   stats.ghost_hits += counters_.ghost_hits;
+  stats.purged += counters_.purged;
 }
 
 }  // namespace vignette::cache

@@ -35,6 +35,21 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   status_command->add_flag("--json", status.json, "Print the answer as it came");
 
+  PurgeArguments purge;
+  CLI::App* purge_command =
+      app.add_subcommand("purge", "Take something out of a running node's cache; it does not come back.");
+  purge_command->add_option("URL", purge.urls, "What these answer; a photo goes with all its sizes");
+  purge_command->add_option("--tag", purge.tags, "All that carries this tag (Cache-Tag, Surrogate-Key, xkey, Cache-Groups)");
+  purge_command->add_option("--prefix", purge.prefixes, "All below this URL, or below these keys of --origin");
+  purge_command->add_option("--origin", purge.origin, "All that came from this origin");
+  purge_command->add_flag("--all", purge.all, "Everything");
+  purge_command->add_flag("--soft", purge.soft, "Make it stale instead");
+  purge_command->add_flag("--dry-run", purge.dry_run, "Only count what it would take");
+  purge_command->add_option("-c,--config", purge.config, "Configuration file that names the admin address");
+  purge_command->add_option("--admin", purge.admin, "Admin address, 127.0.0.1:9180 or unix:/run/…")
+      ->capture_default_str();
+  purge_command->add_flag("--json", purge.json, "Print the receipt as it came");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -44,5 +59,6 @@ int main(int argc, char** argv) {
   if (check_command->parsed()) return run_check(checked);
   if (reference_command->parsed()) return run_reference();
   if (status_command->parsed()) return run_status(status);
+  if (purge_command->parsed()) return run_purge(purge);
   return 2;
 }

@@ -13,6 +13,7 @@
 #include "base/metrics.h"
 #include "cache/fill_table.h"
 #include "cache/memory_store.h"
+#include "cache/purge/purge_book.h"
 #include "proxy/node_metrics.h"
 
 namespace vignette::proxy {
@@ -30,6 +31,7 @@ struct Node {
   ServerRegistry& servers;  // health and names of origin servers; survives reloads
   ImagingService* imaging;  // null when no route serves images
   LineSink* access_log;     // null: off
+  cache::PurgeBook* purges = nullptr;  // of the store; null: nothing can be purged
   std::atomic<bool> draining{false};
 };
 

@@ -6,6 +6,7 @@
 #include "http/parser.h"
 #include "http/url.h"
 #include "http/writer.h"
+#include "proxy/admin/purge_api.h"
 
 namespace vignette::proxy {
 namespace {
@@ -81,16 +82,22 @@ Result<void> AdminServer::open(const net::Address& address) {
   return {};
 }
 
-AdminServer::Answer AdminServer::answer(const State& state, const http::RequestHead& request) {
-  if (state.closed) return {.status = 503, .body = error_json("the node is stopping")};
+std::optional<AdminServer::Answer> AdminServer::check_source(const State& state,
+                                                             const http::RequestHead& request) {
+  if (state.closed) return Answer{.status = 503, .body = error_json("the node is stopping")};
   bool rebound = !state.is_unix && !is_own_name(request.host);
   if (const http::Field* from = request.fields.find("origin")) {
     auto url = http::parse_absolute_url(from->value);
     rebound = rebound || !url || url->authority != request.authority;
   }
-  if (rebound) return {.status = 403, .body = error_json("this host name is not the admin server's")};
+  if (rebound) return Answer{.status = 403, .body = error_json("this host name is not the admin server's")};
+  return std::nullopt;
+}
+
+AdminServer::Answer AdminServer::answer(const State& state, const http::RequestHead& request) {
+  if (auto refused = check_source(state, request)) return std::move(*refused);
   if (request.method != http::Method::get && request.method != http::Method::head) {
-    return {.status = 405, .body = error_json("the admin API is read with GET")};
+    return {.status = 405, .body = error_json("the admin API is read with GET, and /v1/purge ordered with POST")};
   }
   if (request.path == "/metrics")
     return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = state.sources.metrics()};
@@ -99,6 +106,27 @@ AdminServer::Answer AdminServer::answer(const State& state, const http::RequestH
   if (request.path == "/v1/strands") return {.body = state.sources.strands()};
   if (request.path == "/") return {.type = "text/html; charset=utf-8", .body = std::string(kIndex)};
   return {.status = 404, .body = error_json("no such resource")};
+}
+
+// `body` is what came with the head.
+net::Task<AdminServer::Answer> AdminServer::take_order(const State& state, net::Stream& stream,
+                                                       http::RequestHead& request, std::string body,
+                                                       TimePoint deadline) {
+  if (auto refused = check_source(state, request)) co_return std::move(*refused);
+  if (request.framing != http::Framing::length) {
+    co_return Answer{.status = 411, .body = error_json("an order comes with its Content-Length")};
+  }
+  if (request.content_length > kMaxBody) co_return Answer{.status = 413, .body = error_json("the order is too long")};
+  const auto length = static_cast<std::size_t>(request.content_length);
+  std::size_t size = std::min(body.size(), length);
+  body.resize(length);
+  while (size < length) {
+    auto got = co_await stream.read(std::span(body).subspan(size), deadline);
+    if (!got || *got == 0) co_return Answer{.status = 400, .body = error_json("the order was cut short")};
+    size += *got;
+  }
+  auto reply = co_await answer_purge_order(*state.sources.node, state.sources.snapshot(), std::move(body));
+  co_return Answer{.status = reply.status, .body = std::move(reply.body)};
 }
 
 net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
@@ -118,7 +146,12 @@ net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
     size += *got;
     http::Parsed parsed = parser.parse(std::span(input).first(size), request);
     if (parsed.done()) {
-      reply = answer(place.state(), request);
+      if (request.method == http::Method::post && request.path == "/v1/purge" && place.state().sources.node) {
+        std::string begun = input.substr(parsed.consumed, size - parsed.consumed);
+        reply = co_await take_order(place.state(), stream, request, std::move(begun), deadline);
+      } else {
+        reply = answer(place.state(), request);
+      }
       break;
     }
     if (parsed.refused() || size == input.size()) {
@@ -133,7 +166,9 @@ net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
   head.add(http::FieldId::content_type, reply.type);
   head.add_number(http::FieldId::content_length, reply.body.size());
   head.add(http::FieldId::cache_control, "no-store");
-  if (reply.status == 405) head.add(http::FieldId::allow, "GET, HEAD");
+  if (reply.status == 405) {
+    head.add(http::FieldId::allow, request.path == "/v1/purge" ? "POST" : "GET, HEAD");
+  }
   head.add(http::FieldId::connection, "close");
   auto written = head.end();
   if (!written) co_return;

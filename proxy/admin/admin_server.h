@@ -1,5 +1,5 @@
 // The admin API: metrics and state of the node as HTTP/1.1 on an address of its own, by the main loop.
-// Closed to the world by default; reading only. One request a connection. Main loop thread only.
+// Closed to the world by default. One request a connection. Main loop thread only.
 #pragma once
 
 #include <functional>
@@ -12,12 +12,15 @@
 #include "http/message.h"
 #include "net/listener.h"
 #include "net/worker.h"
+#include "proxy/node.h"
+#include "proxy/route/snapshot.h"
 
 namespace vignette::proxy {
 
 class AdminServer {
  public:
   static constexpr std::size_t kMaxConnections = 64;  // more are closed at once
+  static constexpr std::size_t kMaxBody = 256 * 1024;  // of an order; more is answered 413
 
   // Each gives a whole document; called on the main loop's thread.
   struct Sources {
@@ -25,6 +28,8 @@ class AdminServer {
     std::function<std::string()> status;   // JSON, like the rest
     std::function<std::string()> origins;
     std::function<std::string()> strands;
+    Node* node = nullptr;                    // null: there is no /v1/purge
+    std::function<SnapshotRef()> snapshot;  // with it
   };
 
   AdminServer(net::Worker& loop, Sources sources);
@@ -49,6 +54,9 @@ class AdminServer {
 
   static net::Task<void> serve(Place place, net::Stream stream);
   static Answer answer(const State& state, const http::RequestHead& request);
+  static std::optional<Answer> check_source(const State& state, const http::RequestHead& request);
+  static net::Task<Answer> take_order(const State& state, net::Stream& stream, http::RequestHead& request,
+                                      std::string body, TimePoint deadline);
 
   net::Worker& loop_;
   net::Address address_;

@@ -43,6 +43,7 @@ Exchange::Exchange(WorkerContext& context, const ClientFacts& client, http::Requ
 
 bool Exchange::answer_now() {
   if (!admit()) return true;
+  if (is_purge() && !route_->options->purge_from.empty()) return decide_purge();
   switch (route_->options->kind) {
     case conf::RouteKind::redirect: {
       const conf::Redirect& to = route_->options->redirect;
@@ -67,6 +68,9 @@ net::Task<void> Exchange::answer() {
       break;
     case Plan::cached:
       co_await answer_cached();
+      break;
+    case Plan::purge:
+      co_await answer_purge();
       break;
     case Plan::gallery:
       co_await answer_gallery();
@@ -119,7 +123,10 @@ bool Exchange::redirect_listener() {
 }
 
 bool Exchange::find_route() {
-  RouteMatch match = snapshot_->router->match(head_.host, path_, head_.method_name);
+  RouteMatch match = snapshot_->router->match(head_.host, path_, is_purge() ? "GET" : head_.method_name);
+  if (is_purge() && (!match.route || match.route->options->purge_from.empty())) {
+    match = snapshot_->router->match(head_.host, path_, head_.method_name);
+  }
   using Outcome = RouteMatch::Outcome;
   switch (match.outcome) {
     case Outcome::found:

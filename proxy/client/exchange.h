@@ -35,6 +35,7 @@
 namespace vignette::proxy {
 
 struct Snapshot;
+struct StoredUrl;
 struct WorkerContext;
 
 // Memory of exchanges, kept by the connection's work so that it is warm.
@@ -71,7 +72,7 @@ class Exchange {
   void refuse(const ErrorAnswer& answer);
 
  private:
-  enum class Plan : std::uint8_t { pass, cached, gallery };
+  enum class Plan : std::uint8_t { pass, cached, gallery, purge };
 
   // Deciding (exchange.cc)
   bool admit();
@@ -137,6 +138,13 @@ class Exchange {
   std::string_view keep(std::string_view text);
 
   net::Task<void> answer_gallery();
+
+  // Purging (exchange_purge.cc)
+  bool is_purge() const;
+  bool decide_purge();
+  net::Task<void> answer_purge();
+  bool may_be_stored(const StoredUrl& url);
+  net::Task<void> invalidate(const http::ResponseHead& answer);
 
   WorkerContext& context_;
   const ClientFacts& client_;

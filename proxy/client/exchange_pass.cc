@@ -12,6 +12,11 @@ namespace {
 
 constexpr Duration kOriginBodyStall = std::chrono::seconds(60);
 
+// They are for caches of ours.
+void remove_tag_fields(http::FieldList& fields) {
+  for (const std::string_view name : {"cache-tag", "surrogate-key", "xkey", "cache-groups"}) fields.remove(name);
+}
+
 }  // namespace
 
 // Once: a request that was tried through a fill first must not name its client twice.
@@ -66,7 +71,9 @@ net::Task<void> Exchange::pass_through() {
 net::Task<void> Exchange::relay(OriginResponse& response) {
   trace_ = std::make_shared<OriginTrace>(response.trace);
   status_.forward_status = response.head->status;
+  if (!http::is_safe(head_.method) && response.head->status < 400) co_await invalidate(*response.head);
   if (!response.body && refuse_for_store(response.head->status, response.content_length)) co_return;
+  if (!route_->cache_policy.keep_tag_fields) remove_tag_fields(response.head->fields);
   edit_fields(response.head->fields);
   bool bodiless = !response.body;
   auto length = response.content_length;

@@ -62,7 +62,20 @@ std::string summarize(const nlohmann::json& status) {
 
 }  // namespace
 
-std::expected<std::string, std::string> admin_get(const std::string& address, std::string_view path) {
+namespace {
+
+// What a refusal says about itself, else its status line.
+std::string sentence_of(const std::string& answer) {
+  const std::size_t body = answer.find("\r\n\r\n");
+  const auto refusal =
+      nlohmann::json::parse(body == std::string::npos ? "" : answer.substr(body + 4), nullptr, false);
+  if (refusal.is_object() && refusal.contains("error") && refusal["error"].is_string()) {
+    return refusal["error"].get<std::string>();
+  }
+  return answer.substr(0, answer.find("\r\n"));
+}
+
+std::expected<std::string, std::string> ask(const std::string& address, const std::string& request) {
   auto parsed = net::Address::parse(address);
   if (!parsed) return std::unexpected(fmt::format("admin {}: not an address", address));
   sockaddr_storage storage{};
@@ -73,7 +86,6 @@ std::expected<std::string, std::string> admin_get(const std::string& address, st
   if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0) {
     return trouble(address, "cannot connect; is the node running?");
   }
-  std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
   if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(request.size())) {
     return trouble(address, "cannot send");
@@ -90,9 +102,37 @@ std::expected<std::string, std::string> admin_get(const std::string& address, st
   }
   std::size_t body = answer.find("\r\n\r\n");
   if (!answer.starts_with("HTTP/1.1 200 ") || body == std::string::npos) {
-    return std::unexpected(fmt::format("admin {}: {}", address, answer.substr(0, answer.find("\r\n"))));
+    return std::unexpected(fmt::format("admin {}: {}", address, sentence_of(answer)));
   }
   return answer.substr(body + 4);
+}
+
+}  // namespace
+
+std::expected<std::string, std::string> admin_get(const std::string& address, std::string_view path) {
+  return ask(address, fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path));
+}
+
+std::expected<std::string, std::string> admin_post(const std::string& address, std::string_view path,
+                                                   std::string_view body) {
+  return ask(address, fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                                  "Content-Length: {}\r\nConnection: close\r\n\r\n{}",
+                                  path, body.size(), body));
+}
+
+std::string purge_summary(const std::string& text) {
+  const nlohmann::json receipt = nlohmann::json::parse(text, nullptr, false);
+  if (!receipt.is_object()) return text;
+  try {
+    if (receipt.value("dry_run", false)) {
+      return fmt::format("would purge {} objects, {} bytes ({})\n", read_number(receipt, "objects"),
+                         read_number(receipt, "body_bytes"), receipt.value("counted", ""));
+    }
+    return fmt::format("purge {} at {}, {}\n", read_number(receipt, "id"), receipt.value("at", "?"),
+                       receipt.value("mode", "?"));
+  } catch (const nlohmann::json::exception&) {
+    return text;
+  }
 }
 
 std::string status_summary(const std::string& text) {

@@ -11,7 +11,13 @@ namespace vignette::proxy {
 // The error is a sentence for the operator.
 std::expected<std::string, std::string> admin_get(const std::string& address, std::string_view path);
 
+// The same for a POST of JSON; of any other answer than a 200 the error has the sentence in it.
+std::expected<std::string, std::string> admin_post(const std::string& address, std::string_view path,
+                                                   std::string_view body);
+
 // /v1/status in lines for a person; the text itself when it is not what it should be.
 std::string status_summary(const std::string& json);
+// The same for what /v1/purge answered.
+std::string purge_summary(const std::string& json);
 
 }  // namespace vignette::proxy

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include <fmt/core.h>
 
@@ -41,7 +42,8 @@ void print_welcome(const conf::Config& config) {
   }
 }
 
-std::optional<std::string> admin_address(const StatusArguments& arguments) {
+template <typename Arguments>
+std::optional<std::string> admin_address(const Arguments& arguments) {
   if (arguments.config.empty()) return arguments.admin;
   conf::Loaded loaded = conf::load_file(arguments.config);
   if (!loaded) {
@@ -96,6 +98,26 @@ int run_status(const StatusArguments& arguments) {
     return 1;
   }
   print(arguments.json ? *answer + "\n" : status_summary(*answer));
+  return 0;
+}
+
+int run_purge(const PurgeArguments& arguments) {
+  auto address = admin_address(arguments);
+  if (!address) return 1;
+  nlohmann::json order = nlohmann::json::object();
+  if (!arguments.urls.empty()) order["url"] = arguments.urls;
+  if (!arguments.tags.empty()) order["tag"] = arguments.tags;
+  if (!arguments.prefixes.empty()) order["prefix"] = arguments.prefixes;
+  if (!arguments.origin.empty()) order["origin"] = arguments.origin;
+  if (arguments.all) order["all"] = true;
+  if (arguments.soft) order["mode"] = "soft";
+  if (arguments.dry_run) order["dry_run"] = true;
+  auto answer = admin_post(*address, "/v1/purge", order.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (!answer) {
+    complain(answer.error());
+    return 1;
+  }
+  print(arguments.json ? *answer + "\n" : purge_summary(*answer));
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace vignette::proxy {
 
@@ -21,6 +22,20 @@ struct StatusArguments {
   bool json = false;
 };
 int run_status(const StatusArguments& arguments);
+
+struct PurgeArguments {
+  std::string config;  // as above
+  std::string admin = "127.0.0.1:9180";
+  std::vector<std::string> urls;
+  std::vector<std::string> tags;
+  std::vector<std::string> prefixes;
+  std::string origin;  // alone: all of it; with prefixes: they are of its keys
+  bool all = false;
+  bool soft = false;
+  bool dry_run = false;
+  bool json = false;
+};
+int run_purge(const PurgeArguments& arguments);
 
 // The program, the libraries it runs with and its allocator, a line each.
 std::string version_text();

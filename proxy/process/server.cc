@@ -36,8 +36,11 @@ LogLevel log_level(conf::LogLevel level) {
   return LogLevel::info;
 }
 
-cache::MemoryStoreOptions store_options(const conf::Config& config) {
-  return {.budget_bytes = config.cache.memory, .max_object_bytes = config.cache.max_object, .shards = 0};
+cache::MemoryStoreOptions store_options(const conf::Config& config, const cache::PurgeBook& purges) {
+  return {.budget_bytes = config.cache.memory,
+          .max_object_bytes = config.cache.max_object,
+          .shards = 0,
+          .purges = &purges};
 }
 
 Result<net::Address> socket_address(const conf::Address& address) {
@@ -78,7 +81,8 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       started_(clock_.now()),
       metrics_(worker_count_),
       node_metrics_(metrics_),
-      store_(store_options(*config_)),
+      purges_(clock_),
+      store_(store_options(*config_, purges_)),
       fills_(store_, clock_),
       file_pool_("files", kFileThreads, kFileQueue),
       loop_({.index = -1, .name = "main"}),
@@ -91,7 +95,8 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
             .file_pool = file_pool_,
             .servers = servers_,
             .imaging = nullptr,
-            .access_log = nullptr} {}
+            .access_log = nullptr,
+            .purges = &purges_} {}
 
 Server::~Server() = default;
 
@@ -129,7 +134,7 @@ bool Server::start() {
     log_.error("[server] user: {}", dropped.error());
     return false;
   }
-  if (!start_imaging(*config_)) return false;
+  if (!open_purges() || !start_imaging(*config_)) return false;
   register_metrics();
   watch_signals();
   for (unsigned i = 0; i < worker_count_; ++i) {
@@ -225,6 +230,23 @@ bool Server::build_first_snapshot() {
   return true;
 }
 
+// Without anything that outlives the process there is nothing that a purge would have to survive for.
+bool Server::open_purges() {
+  std::string folder = config_->cache.state;
+  if (folder.empty() && !config_->cache.disk.empty()) folder = config_->cache.disk.front().path;
+  if (folder.empty()) return true;
+  std::error_code ignored;
+  std::filesystem::create_directory(folder, ignored);
+  std::string report;
+  auto opened = purges_.open_journal(folder, report);
+  if (!opened) {
+    log_.error("[cache] state {}: {} ({})", folder, opened.error().where, explain(opened.error()));
+    return false;
+  }
+  if (!report.empty()) log_.error("{}", report);
+  return true;
+}
+
 bool Server::open_admin() {
   if (!config_->server.admin) return true;
   auto address = socket_address(*config_->server.admin);
@@ -241,6 +263,8 @@ bool Server::open_admin() {
   sources.status = [this] { return status_json(); };
   sources.origins = [this] { return servers_.status_json(); };
   sources.strands = [this] { return AdminServer::strands_json(loop_); };
+  sources.node = &node_;
+  sources.snapshot = [this] { return snapshot_; };
   admin_ = std::make_unique<AdminServer>(loop_, std::move(sources));
   auto opened = admin_->open(*address);
   if (!opened) {

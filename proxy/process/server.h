@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "cache/fill_table.h"
+#include "cache/purge/purge_book.h"
 #include "cache/memory_store.h"
 #include "conf/loader.h"
 #include "net/worker.h"
@@ -54,6 +55,7 @@ class Server {
   bool start_imaging(const conf::Config& config);
   bool build_first_snapshot();
   bool open_admin();
+  bool open_purges();
   void announce();
   void watch_signals();
 
@@ -83,6 +85,7 @@ class Server {
 
   Metrics metrics_;
   NodeMetrics node_metrics_;
+  cache::PurgeBook purges_;
   cache::MemoryStore store_;
   cache::FillTable fills_;
   BoundedPool file_pool_;

@@ -29,6 +29,14 @@ void Server::register_metrics() {
     cache::StoreStats stats = store_.stats();
     return number(stats.evictions_small + stats.evictions_main + stats.evictions_large);
   });
+  add(counter, "vignette_purges_total", "Purges taken, invalidations by unsafe methods included.",
+      [this, number] { return number(purges_.stats().purges); });
+  add(gauge, "vignette_purge_names", "Purged URLs, tags and prefixes that are remembered.", [this, number] {
+    const cache::PurgeStats stats = purges_.stats();
+    return number(stats.epochs + stats.prefixes);
+  });
+  add(counter, "vignette_cache_purged_total", "Objects found purged when they were asked for, and dropped.",
+      [this, number] { return number(store_.stats().purged); });
   add(gauge, "vignette_fills_open", "Fetches into the cache under way.",
       [this, number] { return number(fills_.stats().open); });
   add(gauge, "vignette_allocated_bytes", "Live allocations, as the allocator counts them.",

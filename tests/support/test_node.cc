@@ -9,16 +9,21 @@
 #include "base/strings.h"
 #include "conf/loader.h"
 #include "net/limits.h"
+#include "proxy/admin/purge_api.h"
 
 namespace vignette::test {
 namespace {
 
 // As the node's own, but small unless the test says how large.
-cache::MemoryStoreOptions store_options(const std::string& toml) {
+cache::MemoryStoreOptions store_options(const std::string& toml, const cache::PurgeBook& purges) {
   auto loaded = conf::load_text(toml, "test.toml", ".");
-  if (!loaded || toml.find("[cache]") == std::string::npos) return {.budget_bytes = std::uint64_t{64} << 20};
-  return {
-      .budget_bytes = (*loaded)->cache.memory, .max_object_bytes = (*loaded)->cache.max_object, .shards = 0};
+  cache::MemoryStoreOptions options;
+  options.budget_bytes = std::uint64_t{64} << 20;
+  options.purges = &purges;
+  if (!loaded || toml.find("[cache]") == std::string::npos) return options;
+  options.budget_bytes = (*loaded)->cache.memory;
+  options.max_object_bytes = (*loaded)->cache.max_object;
+  return options;
 }
 
 }  // namespace
@@ -64,7 +69,8 @@ TestNode::TestNode(const std::string& toml, const Options& options)
       options_(options),
       metrics_(options.workers),
       node_metrics_(metrics_),
-      store_(store_options(toml)),
+      purges_(clock_),
+      store_(store_options(toml, purges_)),
       fills_(store_, clock_),
       files_("files", 2, 1024),
       main_({.index = -1, .name = "main"}),
@@ -77,7 +83,8 @@ TestNode::TestNode(const std::string& toml, const Options& options)
             .file_pool = files_,
             .servers = servers_,
             .imaging = nullptr,
-            .access_log = nullptr},
+            .access_log = nullptr,
+            .purges = &purges_},
       ticket_key_(net::random_ticket_key()) {
   net::ignore_sigpipe();
   if (options.access_log) {
@@ -162,6 +169,21 @@ void TestNode::reload(const std::string& toml) {
     done.set_value();
   });
   done.get_future().wait();
+}
+
+std::string TestNode::purge(const std::string& order) {
+  std::promise<std::string> answered;
+  main_.post([&] {
+    main_.spawn_named(
+        "purge",
+        [](proxy::Node& node, proxy::SnapshotRef snapshot, std::string body,
+           std::promise<std::string>& done) -> net::Task<void> {
+          auto reply = co_await proxy::answer_purge_order(node, std::move(snapshot), std::move(body));
+          done.set_value(std::to_string(reply.status) + " " + reply.body);
+        },
+        std::ref(node_), snapshot_, order, std::ref(answered));
+  });
+  return answered.get_future().get();
 }
 
 void TestNode::drain() {

@@ -63,6 +63,8 @@ class TestNode {
   // The sum of a counter or gauge over its label sets whose line contains `labels`; 0 when absent.
   double metric(std::string_view name, std::string_view labels = "");
   cache::MemoryStore& store() { return store_; }
+  // What POST /v1/purge answers to this order: the status, a blank and the JSON.
+  std::string purge(const std::string& order);
   // Log lines so far.
   std::string log_text();
   // Lines of the access log so far, oldest first.
@@ -83,6 +85,7 @@ class TestNode {
   Options options_;
   Metrics metrics_;
   proxy::NodeMetrics node_metrics_;
+  cache::PurgeBook purges_;
   cache::MemoryStore store_;
   cache::FillTable fills_;
   BoundedPool files_;

@@ -1,0 +1,124 @@
+// PURGE requests from networks that may make them, and what an answer to an unsafe method makes invalid.
+
+#include "base/strings.h"
+#include "http/url.h"
+#include "net/offload.h"
+#include "proxy/admin/purge_order.h"
+#include "proxy/admin/stored_url.h"
+#include "proxy/client/exchange.h"
+#include "proxy/policy/address_rules.h"
+#include "proxy/policy/client_address.h"
+#include "proxy/worker_context.h"
+
+namespace vignette::proxy {
+namespace {
+
+constexpr Duration kPurgeWait = std::chrono::seconds(10);
+
+// A reference in a response (RFC 3986 section 5, without dot segments: they have no normal form here to
+// compare with) as a URL of the same host; empty: of another one.
+std::string same_host_url(std::string_view authority, std::string_view path, std::string_view reference) {
+  reference = reference.substr(0, reference.find('#'));
+  const std::string base = "http://" + std::string(authority);
+  if (reference.empty()) return {};
+  if (reference.starts_with("//")) {
+    std::string url = "http:" + std::string(reference);
+    const auto read = http::parse_absolute_url(url);
+    return read && iequals(read->authority, authority) ? url : std::string();
+  }
+  if (reference.starts_with('/')) return base + std::string(reference);
+  if (const auto url = http::parse_absolute_url(reference)) {
+    return iequals(url->authority, authority) ? std::string(reference) : std::string();
+  }
+  if (reference.find(':') < reference.find('/')) return {};  // of another scheme
+  return base + std::string(path.substr(0, path.rfind('/') + 1)) + std::string(reference);
+}
+
+}  // namespace
+
+bool Exchange::is_purge() const { return head_.method_name == "PURGE"; }
+
+// Asked of routes that take such requests; elsewhere PURGE is a method like any other.
+bool Exchange::decide_purge() {
+  if (!in_networks(route_->options->purge_from, address_) || !context_.node.purges) {
+    refuse({.status = 403, .reason = "purge_denied", .detail = "Your address may not purge."});
+    return true;
+  }
+  status_.forward = cache::Forward::none;
+  plan_ = Plan::purge;
+  return false;
+}
+
+net::Task<void> Exchange::answer_purge() {
+  auto found = find_stored(*route_, {.authority = head_.authority,
+                                     .raw_path = head_.path,
+                                     .path = path_,
+                                     .query = head_.query,
+                                     .has_query = head_.has_query});
+  if (!found) {
+    refuse({.status = 400, .reason = "purge_nothing", .detail = found.error()});
+    co_return;
+  }
+  const PurgeOrder order = order_for_url(std::string(head_.host) + std::string(request_uri()), found->target);
+  auto receipt = co_await net::offload(
+      context_.node.file_pool,
+      [book = context_.node.purges, targets = order.targets, mode = order.mode] {
+        return book->purge(targets, mode);
+      },
+      context_.loop.now() + kPurgeWait);
+  scratch_.extra += "Cache-Control: no-store\r\n";
+  if (!receipt) {
+    const PurgeRefusal refusal = refusal_for(receipt.error());
+    reason_ = "purge_failed";
+    context_.node.metrics.refused(context_.index, reason_);
+    simple_answer(refusal.status, "application/json", refusal.json);
+    co_return;
+  }
+  context_.node.log.info("purge {} (url {}) by PURGE", receipt->sequence, order.names.front());
+  simple_answer(200, "application/json", receipt_json(order, *receipt));
+}
+
+// Whether anything under this URL is stored or on its way. What a route's own fields add to keys cannot be
+// listed, so there it is always taken to be.
+bool Exchange::may_be_stored(const StoredUrl& url) {
+  const conf::RouteCacheKey& rule = url.route->options->cache.key;
+  if (!url.is_photo && (!rule.headers.empty() || !rule.cookies.empty())) return true;
+  const auto has = [&](const std::string& key_string) {
+    const cache::Key key = cache::hash_key(key_string);
+    return context_.node.store.may_have(key, key_string) || context_.node.fills.has_open(key, key_string);
+  };
+  if (url.is_photo) return has(url.key_string);
+  for (const std::string_view variant :
+       {viewer_origin(), std::string_view("http"), std::string_view("https")}) {
+    if (has(url.key_string + "\n" + std::string(variant))) return true;
+  }
+  return false;
+}
+
+// RFC 9111 section 4.4: before the answer goes on, so that who has it reads what it wrote. The journal is not
+// waited for: what a power failure can lose here is a hint of the origin's, not an operator's word.
+net::Task<void> Exchange::invalidate(const http::ResponseHead& answer) {
+  if (!context_.node.purges) co_return;
+  std::vector<cache::PurgeTarget> targets;
+  const auto add = [&](const std::string& url) {
+    auto found = url.empty() ? std::unexpected(std::string()) : find_stored(*snapshot_, url);
+    if (found && may_be_stored(*found)) targets.push_back(std::move(found->target));
+  };
+  const std::string base = "http://" + std::string(head_.authority);
+  add(base + std::string(path_) + (head_.has_query ? "?" + std::string(head_.query) : std::string()));
+  for (const http::FieldId id : {http::FieldId::location, http::FieldId::content_location}) {
+    if (const http::Field* field = answer.fields.find(id)) {
+      add(same_host_url(head_.authority, path_, field->value));
+    }
+  }
+  if (targets.empty()) co_return;
+  auto done = co_await net::offload(
+      context_.node.file_pool,
+      [book = context_.node.purges, targets = std::move(targets)] {
+        return book->purge(targets, cache::PurgeMode::hard, cache::PurgeBook::Durability::written);
+      },
+      context_.loop.now() + kPurgeWait);
+  if (!done) context_.node.log.warn("invalidation after {}: {}", head_.method_name, explain(done.error()));
+}
+
+}  // namespace vignette::proxy
