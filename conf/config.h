@@ -236,7 +236,6 @@ struct Route {
   std::vector<IpPrefix> allow;  // empty = all but the denied; deny is asked first
   std::vector<IpPrefix> deny;
   std::vector<IpPrefix> purge_from;  // empty = PURGE is a method like any other
-  std::vector<IpPrefix> purge_from;  // empty = PURGE is a method like any other
   RouteHeaders headers;
   std::uint64_t max_body = 0;  // bytes; resolved from LimitOptions::body
   Redirect redirect;           // kind redirect

@@ -38,7 +38,6 @@ struct RouteCache {
   bool obey_client = false;
   bool store_set_cookie = false;
   bool send_tags = false;
-  bool send_tags = false;
   RouteCacheKey key;
   static constexpr std::chrono::milliseconds kDefaultTtl{86'400'000};
   static constexpr std::chrono::milliseconds kNegativeTtl{10'000};

@@ -164,10 +164,6 @@ Option route_cache_option() {
       "send_tags", &C::send_tags, boolean(), Reload::live,
       "Send Cache-Tag, Surrogate-Key, xkey and Cache-Groups on to clients. Purges know the tags of what is "
       "stored in either case; what was stored without the fields stays without them."));
-  option.children.push_back(value(
-      "send_tags", &C::send_tags, boolean(), Reload::live,
-      "Send Cache-Tag, Surrogate-Key, xkey and Cache-Groups on to clients. Purges know the tags of what is "
-      "stored in either case; what was stored without the fields stays without them."));
   option.children.push_back(table("key", &C::key, key_rows(),
                                   "What tells objects apart beside scheme, host, port and path; for origins "
                                   "with servers."));

@@ -39,7 +39,6 @@ cache::CachePolicy cache_policy(const conf::RouteCache& options) {
   }
   policy.stale_if_error = seconds(options.stale_if_error);
   policy.keep_tag_fields = options.send_tags;
-  policy.keep_tag_fields = options.send_tags;
   policy.obey_request = options.obey_client;
   policy.store_set_cookie = options.store_set_cookie;
   return policy;
