@@ -235,9 +235,6 @@ std::vector<Option> route_options() {
             "Answer 403 to clients from any other address."),
       value("deny", &R::deny, list_of(network(), "list of networks"), Reload::live,
             "Answer 403 to clients from there. Asked before `allow`."),
-      value("purge_from", &R::purge_from, list_of(network(), "list of networks"), Reload::live,
-            "Networks from which a `PURGE` request removes what is stored under its URL, a photo with all its "
-            "sizes; others get 403. Without it, PURGE is a method like any other."),
       value(
           "purge_from", &R::purge_from, list_of(network(), "list of networks"), Reload::live,
           "Networks from which a `PURGE` request removes what is stored under its URL, a photo with all its "
