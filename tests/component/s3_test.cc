@@ -25,7 +25,8 @@ std::string s3_config(const ScriptedOrigin& store, std::string_view more = "") {
   return text;
 }
 
-constexpr const char* kStaleAtOnce = "Cache-Control: max-age=0, stale-while-revalidate=0\r\nETag: \"v1\"\r\n";
+constexpr const char* kStaleAtOnce =
+    "Cache-Control: max-age=0, stale-while-revalidate=0, stale-if-error=3600\r\nETag: \"v1\"\r\n";
 
 }  // namespace
 
