@@ -31,7 +31,8 @@ class Driver:
         self.random = random.Random(seed)
         self.complaints = []
         self.answers = 0
-        self.answered_at = {}  # steady path -> when the node first had it, in this life of the volume
+        self.answered_at = {}  # steady path -> when the node had it at the latest
+        self.counts = True  # whether what is answered now can be expected to reach the disk
 
     async def ask(self, connection, path):
         asked_at = time.monotonic()
@@ -56,7 +57,7 @@ class Driver:
             while True:
                 path = self.choose()
                 await self.ask(connection, path)
-                if path.startswith("/i/"):
+                if path.startswith("/i/") and self.counts:
                     self.answered_at.setdefault(path, time.monotonic())
         except (Broken, ConnectionError, asyncio.IncompleteReadError):
             pass  # the node was killed
@@ -72,9 +73,12 @@ class Driver:
         return killed_at
 
     async def ask_for_all(self, node, paths):
+        """What the node did not have any more is new to it."""
         connection = Connection(*node.http())
         for path in paths:
-            await self.ask(connection, path)
+            answer = await self.ask(connection, path)
+            if "; hit" not in answer.cache_status:
+                self.answered_at[path] = time.monotonic()
         connection.close()
 
 
@@ -128,7 +132,7 @@ def test_no_wrong_byte_and_no_lost_object_after_kill_9(tmp_path, origin):
             disk = node.status()["disks"][0]
             print(
                 f"round {number}: {len(written)} objects were written, {missed} asked for again, "
-                f"damaged {was_damaged}, {disk['objects']} objects, {disk['counts']}"
+                f"damaged {was_damaged}, {disk['state']} with {disk['objects']} objects"
             )
             assert driver.complaints == []
             if not was_damaged:
@@ -137,8 +141,10 @@ def test_no_wrong_byte_and_no_lost_object_after_kill_9(tmp_path, origin):
                 assert missed <= 0.05 * len(written)
             if number == ROUNDS:
                 break
-            # What was lost was fetched again just now.
-            driver.answered_at = {path: time.monotonic() for path in driver.answered_at}
+            # Five bad checksums take the volume away for half a minute: this round's fills are in memory only.
+            driver.counts = serving(node)
+            if not driver.counts:
+                driver.answered_at.clear()
             seconds = rng.uniform(0.2, 1.0) if number % 3 else WRITTEN_AFTER + rng.uniform(0.5, 1.5)
             killed_at = asyncio.run(driver.load_until_killed(node, seconds))
             node.child.stop(10)
@@ -164,20 +170,24 @@ def test_an_orderly_restart_loses_nothing(tmp_path, origin):
         refused = disk["counts"]["queue-old"] + disk["counts"]["queue-full"]
     with Vignette(directory, configuration(origin)) as node:
         wait_until(lambda: serving(node), 20, "the disk read")
-        answer = curl(node.url("/i/7"))
+
+        def ask(path, *arguments):
+            return curl(node.url(path), "-H", "Host: test", *arguments)
+
+        answer = ask("/i/7")
         assert answer.cache_status.startswith("Vignette; hit; ttl=")
         assert answer.cache_status.endswith("; detail=disk")
-        assert curl(node.url("/i/7")).cache_status.startswith("Vignette; hit; ttl=")
-        assert "detail" not in curl(node.url("/i/7")).cache_status
-        answer = curl(node.url("/i/head"), "--head")
+        assert ask("/i/7").cache_status.startswith("Vignette; hit; ttl=")
+        assert "detail" not in ask("/i/7").cache_status
+        answer = ask("/i/head", "--head")
         assert (answer.status, answer.header("content-length")) == (200, str(len(body_of("/i/head", 1))))
-        answer = curl(node.url("/i/range"), "-r", "10-99")
+        answer = ask("/i/range", "-r", "10-99")
         assert (answer.status, answer.body) == (206, body_of("/i/range", 1)[10:100])
         assert origin.requests["/i/head"] == origin.requests["/i/range"] == 1
 
         # What the disk has is validated when it is stale, and its new head goes there too.
         time.sleep(FRESH_SECONDS + 1)
-        answer = curl(node.url("/c/0"))
+        answer = ask("/c/0")
         assert (answer.status, answer.body, origin.not_modified) == (200, body_of("/c/0", 1), 1)
         assert "fwd=stale; fwd-status=304" in answer.cache_status
 
