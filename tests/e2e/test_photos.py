@@ -147,23 +147,6 @@ def test_without_a_stored_photo_a_throttling_s3_is_503_with_retry_after(node, s3
     eventually(lambda: curl(node.url("/o/never2.jpg")).status == 502 or None, 10, "an answer of the broken S3")
 
 
-def test_a_bucket_in_the_host_name_is_read_with_signatures_that_s3_takes(start_node, s3, photo_files):
-    s3.put("folder/in%20host.jpg", photo_files[0])
-    s3.reset_counts()
-    origin = f"""
-[origin.photos]
-s3 = {{ bucket = "photos", region = "us-east-1", endpoint = "{s3.host_endpoint}", requester_pays = true }}
-"""
-    site = config.site(config.route("/o/*", origin='"photos"'))
-    node = start_node(config.node(origin, site), s3.environment())
-    answer = curl(node.url("/o/folder/in%20host.jpg"))
-    assert answer.status == 200, answer.body
-    assert answer.body == photo_files[0].read_bytes()
-    assert s3.gets("folder/in host.jpg") == 1
-    assert s3.refused() == 0
-    assert curl(node.url("/o/nothing.jpg")).status == 404
-
-
 def test_an_s3_that_hangs_is_504_and_a_stored_photo_is_served_stale(node, s3, photo_files):
     s3.put("hang.jpg", photo_files[0], cache_control="max-age=1")
     fresh = curl(node.url("/o/hang.jpg"))

@@ -45,9 +45,7 @@ function refuse(response, status, body) {
 }
 
 function count(request, response, url) {
-  // "photos.s3.localhost" names the bucket; otherwise the path does.
-  const inHost = (request.headers.host ?? '').startsWith(`${bucket}.`)
-  const key = decodeURIComponent(url.pathname).split('/').slice(inHost ? 1 : 2).join('/')
+  const key = decodeURIComponent(url.pathname).split('/').slice(2).join('/')
   const name = `${request.method} ${key}`
   response.on('finish', () => {
     if (response.statusCode === 403) state.refused += 1
@@ -56,12 +54,7 @@ function count(request, response, url) {
 }
 
 async function main() {
-  const s3 = new S3rver({
-    silent: true,
-    directory,
-    serviceEndpoint: 'localhost',
-    configureBuckets: [{ name: bucket }]
-  })
+  const s3 = new S3rver({ silent: true, directory, configureBuckets: [{ name: bucket }] })
   await s3.configureBuckets()
   const answer = s3.callback()
   const server = http.createServer((request, response) => {

@@ -20,8 +20,6 @@ class S3Server:
         )
         self.address = self.child.expect_line(r"s3: listening on (\S+)")[1]
         self.endpoint = f"http://{self.address}"
-        # Under this name the bucket is a part of the host's, as at AWS.
-        self.host_endpoint = f"http://s3.localhost:{self.address.rpartition(':')[2]}"
 
     def environment(self, secret=SECRET_KEY):
         return {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": ""}
