@@ -140,10 +140,10 @@ def test_without_a_stored_photo_a_throttling_s3_is_503_with_retry_after(node, s3
     answer = curl(node.url("/o/never.jpg"))
     assert answer.status == 503
     assert int(answer.header("retry-after")) > 0
-    s3.set(mode="reset")
     asked = s3.gets("never.jpg")
     assert asked <= 3, "tried again twice at most"
     # The node holds requests back for a moment, and then asks again.
+    s3.set(mode="reset")
     eventually(lambda: curl(node.url("/o/never2.jpg")).status == 502 or None, 10, "an answer of the broken S3")
 
 
