@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "cache/fill_table.h"
+#include "cache/insight/insight.h"
 #include "cache/memory_store.h"
 #include "cache/purge/purge_book.h"
 #include "proxy/node_metrics.h"
@@ -27,11 +28,12 @@ struct Node {
   NodeMetrics& metrics;
   cache::Store& store;
   cache::FillTable& fills;
-  TaskPool& file_pool;      // directory reads
-  ServerRegistry& servers;  // health and names of origin servers; survives reloads
-  ImagingService* imaging;  // null when no route serves images
-  LineSink* access_log;     // null: off
+  TaskPool& file_pool;                 // directory reads
+  ServerRegistry& servers;             // health and names of origin servers; survives reloads
+  ImagingService* imaging;             // null when no route serves images
+  LineSink* access_log;                // null: off
   cache::PurgeBook* purges = nullptr;  // of the store; null: nothing can be purged
+  cache::Insight* insight = nullptr;   // what answers are recorded into; null: nothing is
   std::atomic<bool> draining{false};
 };
 

@@ -31,7 +31,8 @@ bool is_own_name(std::string_view host) {
 constexpr std::string_view kIndex =
     "<!doctype html><meta charset=\"utf-8\"><title>Vignette admin</title><h1>Vignette</h1><ul>"
     "<li><a href=\"/metrics\">/metrics</a><li><a href=\"/v1/status\">/v1/status</a>"
-    "<li><a href=\"/v1/origins\">/v1/origins</a><li><a href=\"/v1/strands\">/v1/strands</a></ul>\n";
+    "<li><a href=\"/v1/origins\">/v1/origins</a><li><a href=\"/v1/strands\">/v1/strands</a>"
+    "<li><a href=\"/v1/top\">/v1/top</a><li><a href=\"/v1/whatif\">/v1/whatif</a></ul>\n";
 
 }  // namespace
 
@@ -104,6 +105,12 @@ AdminServer::Answer AdminServer::answer(const State& state, const http::RequestH
   if (request.path == "/v1/status") return {.body = state.sources.status()};
   if (request.path == "/v1/origins") return {.body = state.sources.origins()};
   if (request.path == "/v1/strands") return {.body = state.sources.strands()};
+  if (request.path == "/v1/whatif") return {.body = state.sources.what_if()};
+  if (request.path == "/v1/top") {
+    auto top = state.sources.top(request.query);
+    if (top) return {.body = std::move(*top)};
+    return {.status = 400, .body = error_json("by=hits, misses or bytes, and limit=1 to 200")};
+  }
   if (request.path == "/") return {.type = "text/html; charset=utf-8", .body = std::string(kIndex)};
   return {.status = 404, .body = error_json("no such resource")};
 }

@@ -19,7 +19,7 @@ namespace vignette::proxy {
 
 class AdminServer {
  public:
-  static constexpr std::size_t kMaxConnections = 64;  // more are closed at once
+  static constexpr std::size_t kMaxConnections = 64;   // more are closed at once
   static constexpr std::size_t kMaxBody = 256 * 1024;  // of an order; more is answered 413
 
   // Each gives a whole document; called on the main loop's thread.
@@ -28,8 +28,10 @@ class AdminServer {
     std::function<std::string()> status;   // JSON, like the rest
     std::function<std::string()> origins;
     std::function<std::string()> strands;
-    Node* node = nullptr;                    // null: there is no /v1/purge
-    std::function<SnapshotRef()> snapshot;  // with it
+    std::function<std::string()> what_if;
+    std::function<std::optional<std::string>(std::string_view query)> top;  // nullopt: not a question for it
+    Node* node = nullptr;                                                   // null: there is no /v1/purge
+    std::function<SnapshotRef()> snapshot;                                  // with it
   };
 
   AdminServer(net::Worker& loop, Sources sources);

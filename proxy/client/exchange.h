@@ -134,6 +134,7 @@ class Exchange {
   bool refuse_for_store(int status, std::optional<std::uint64_t> length);
   void write_cache_status();
   bool needs_field_edits() const;
+  void note_in_sketches();
   void edit_fields(http::FieldList& fields);
   std::string_view keep(std::string_view text);
 
@@ -171,7 +172,8 @@ class Exchange {
   cache::ServeDecision decision_;
   cache::CacheStatus status_;  // becomes Cache-Status
   CacheOutcome outcome_ = CacheOutcome::none;
-  http::ByteRange range_;  // with answer_is_part_
+  std::uint64_t object_bytes_ = 0;  // of the stored answer, where it is known
+  http::ByteRange range_;           // with answer_is_part_
   bool answer_is_part_ = false;
   bool origin_fields_ready_ = false;
 

@@ -9,6 +9,11 @@
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
+namespace {
+
+constexpr std::uint64_t kObjectOverhead = 512;  // of memory, beside the body; about what a head takes
+
+}  // namespace
 
 std::string_view Exchange::keep(std::string_view text) {
   auto kept = scratch_.texts.copy(text);
@@ -86,6 +91,7 @@ void Exchange::finish() {
   metrics.bytes_sent.add(worker, responder_.answered_bytes());
   Duration took = context_.loop.clock().now() - started_;
   if (route_) route_->metrics.duration->record(worker, took);
+  note_in_sketches();
   if (!context_.node.access_log) return;
   AccessRecord record;
   record.time = context_.loop.wall();
@@ -105,6 +111,23 @@ void Exchange::finish() {
   record.trace = trace_ && !trace_->server.empty() ? trace_.get() : nullptr;
   record.reason = reason_;
   write_access_record(*context_.node.access_log, worker, record, context_.log_line);
+}
+
+// Answers that went by a cache key: what came out of a store is a hit, what an origin was asked for a miss.
+void Exchange::note_in_sketches() {
+  const bool is_hit = outcome_ == CacheOutcome::hit || outcome_ == CacheOutcome::stale ||
+                      outcome_ == CacheOutcome::revalidated || outcome_ == CacheOutcome::partial;
+  const bool is_miss = outcome_ == CacheOutcome::miss || outcome_ == CacheOutcome::collapsed;
+  if (!context_.node.insight || !(is_hit || is_miss) || scratch_.key.empty()) return;
+  const std::uint64_t sent = responder_.answered_bytes();
+  const bool is_kept = is_hit || status_.stored;
+  context_.node.insight->recorder(context_.index)
+      .record({.key = key_,
+               .key_string = scratch_.key,
+               .is_hit = is_hit,
+               .sent_bytes = sent,
+               .object_bytes = is_kept ? std::max(object_bytes_, sent) + kObjectOverhead : 0},
+              context_.loop.now());
 }
 
 net::Task<void> Exchange::answer_gallery() {

@@ -287,6 +287,7 @@ bool Exchange::begin_object(const cache::Object& object, std::string_view first_
 
   int status = object.status();
   auto length = object.content_length();
+  object_bytes_ = length.value_or(0);
   if (status == 200 && !select_part(object, length, status)) return false;
   if (!original && !needs_field_edits()) {
     begin(status, nullptr, object.head_wire(), length);

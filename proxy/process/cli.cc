@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "conf/loader.h"
 #include "net/versions.h"
+#include "proxy/admin/insight_report.h"
 #include "proxy/process/admin_client.h"
 #include "proxy/process/allocator.h"
 #include "proxy/process/server.h"
@@ -57,6 +58,20 @@ std::optional<std::string> admin_address(const Arguments& arguments) {
   return (*loaded)->server.admin->to_string();
 }
 
+// Prints a document of the admin API, as it came or as `summarize` puts it.
+int ask(const StatusArguments& arguments, std::string_view path,
+        std::string (*summarize)(const std::string& json)) {
+  auto address = admin_address(arguments);
+  if (!address) return 1;
+  auto answer = admin_get(*address, path);
+  if (!answer) {
+    complain(answer.error());
+    return 1;
+  }
+  print(arguments.json ? *answer + "\n" : summarize(*answer));
+  return 0;
+}
+
 }  // namespace
 
 int run_serve(const ServeArguments& arguments) {
@@ -89,17 +104,14 @@ int run_reference() {
   return 0;
 }
 
-int run_status(const StatusArguments& arguments) {
-  auto address = admin_address(arguments);
-  if (!address) return 1;
-  auto answer = admin_get(*address, "/v1/status");
-  if (!answer) {
-    complain(answer.error());
-    return 1;
-  }
-  print(arguments.json ? *answer + "\n" : status_summary(*answer));
-  return 0;
+int run_status(const StatusArguments& arguments) { return ask(arguments, "/v1/status", status_summary); }
+
+int run_top(const TopArguments& arguments) {
+  return ask(arguments.node, fmt::format("/v1/top?by={}&limit={}", arguments.by, arguments.limit),
+             top_summary);
 }
+
+int run_what_if(const StatusArguments& arguments) { return ask(arguments, "/v1/whatif", what_if_summary); }
 
 int run_purge(const PurgeArguments& arguments) {
   auto address = admin_address(arguments);
@@ -112,7 +124,8 @@ int run_purge(const PurgeArguments& arguments) {
   if (arguments.all) order["all"] = true;
   if (arguments.soft) order["mode"] = "soft";
   if (arguments.dry_run) order["dry_run"] = true;
-  auto answer = admin_post(*address, "/v1/purge", order.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  auto answer =
+      admin_post(*address, "/v1/purge", order.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   if (!answer) {
     complain(answer.error());
     return 1;

@@ -23,6 +23,14 @@ struct StatusArguments {
 };
 int run_status(const StatusArguments& arguments);
 
+struct TopArguments {
+  StatusArguments node;
+  std::string by = "hits";  // misses, bytes
+  std::size_t limit = 20;
+};
+int run_top(const TopArguments& arguments);
+int run_what_if(const StatusArguments& arguments);
+
 struct PurgeArguments {
   std::string config;  // as above
   std::string admin = "127.0.0.1:9180";

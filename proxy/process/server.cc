@@ -9,6 +9,7 @@
 #include <fmt/core.h>
 
 #include "net/limits.h"
+#include "proxy/admin/insight_report.h"
 
 namespace vignette::proxy {
 namespace {
@@ -84,6 +85,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       purges_(clock_),
       store_(store_options(*config_, purges_)),
       fills_(store_, clock_),
+      insight_(worker_count_, config_->cache.memory),
       file_pool_("files", kFileThreads, kFileQueue),
       loop_({.index = -1, .name = "main"}),
       servers_(metrics_),
@@ -96,7 +98,9 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
             .servers = servers_,
             .imaging = nullptr,
             .access_log = nullptr,
-            .purges = &purges_} {}
+            .purges = &purges_} {
+  node_.insight = &insight_;
+}
 
 Server::~Server() = default;
 
@@ -265,6 +269,8 @@ bool Server::open_admin() {
   sources.strands = [this] { return AdminServer::strands_json(loop_); };
   sources.node = &node_;
   sources.snapshot = [this] { return snapshot_; };
+  sources.top = [this](std::string_view query) { return top_json(insight_, query, clock_.now()); };
+  sources.what_if = [this] { return what_if_json(insight_, settled_.cache.memory); };
   admin_ = std::make_unique<AdminServer>(loop_, std::move(sources));
   auto opened = admin_->open(*address);
   if (!opened) {

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "cache/fill_table.h"
+#include "cache/insight/insight.h"
 #include "cache/purge/purge_book.h"
 #include "cache/memory_store.h"
 #include "conf/loader.h"
@@ -88,6 +89,7 @@ class Server {
   cache::PurgeBook purges_;
   cache::MemoryStore store_;
   cache::FillTable fills_;
+  cache::Insight insight_;
   BoundedPool file_pool_;
   std::unique_ptr<LineSink> access_log_;
   net::Worker loop_;

@@ -72,6 +72,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
       purges_(clock_),
       store_(store_options(toml, purges_)),
       fills_(store_, clock_),
+      insight_(options.workers, store_.stats().budget_bytes),
       files_("files", 2, 1024),
       main_({.index = -1, .name = "main"}),
       servers_(metrics_),
@@ -87,6 +88,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
             .purges = &purges_},
       ticket_key_(net::random_ticket_key()) {
   net::ignore_sigpipe();
+  node_.insight = &insight_;
   if (options.access_log) {
     access_log_ = std::make_unique<LineSink>(std::make_unique<MemoryLog>(*this),
                                              LineSinkOptions{.producers = options.workers}, clock_, log_);

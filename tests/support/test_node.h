@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "cache/fill_table.h"
+#include "cache/insight/insight.h"
 #include "cache/memory_store.h"
 #include "net/worker.h"
 #include "proxy/media/imaging_service.h"
@@ -63,6 +64,7 @@ class TestNode {
   // The sum of a counter or gauge over its label sets whose line contains `labels`; 0 when absent.
   double metric(std::string_view name, std::string_view labels = "");
   cache::MemoryStore& store() { return store_; }
+  cache::Insight& insight() { return insight_; }
   // What POST /v1/purge answers to this order: the status, a blank and the JSON.
   std::string purge(const std::string& order);
   // Log lines so far.
@@ -88,6 +90,7 @@ class TestNode {
   cache::PurgeBook purges_;
   cache::MemoryStore store_;
   cache::FillTable fills_;
+  cache::Insight insight_;
   BoundedPool files_;
   std::mutex access_mutex_;
   std::string access_lines_;

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "net/worker.h"
 #include "proxy/admin/admin_server.h"
+#include "proxy/admin/insight_report.h"
 #include "proxy/process/admin_client.h"
 
 using namespace vignette;
@@ -28,6 +29,8 @@ class Admin {
     sources.status = [] { return std::string(R"({"version":"1"})"); };
     sources.origins = [] { return std::string("[]"); };
     sources.strands = [this] { return AdminServer::strands_json(loop_); };
+    sources.what_if = [this] { return what_if_json(insight_, 1 << 20); };
+    sources.top = [this](std::string_view query) { return top_json(insight_, query, TimePoint()); };
     server_ = std::make_unique<AdminServer>(loop_, std::move(sources));
     auto opened = server_->open(*net::Address::parse(at));
     REQUIRE(opened);
@@ -102,6 +105,7 @@ class Admin {
   const net::Address& address() const { return address_; }
 
  private:
+  cache::Insight insight_{1, 1 << 20};
   net::Worker loop_{{.name = "admin", .clock = &clock}};
   std::unique_ptr<AdminServer> server_;
   net::Address address_;
@@ -133,6 +137,9 @@ TEST_CASE("Each document of the admin API has its type, is not stored, and ends 
   for (const Row& row :
        {Row{"/metrics", "text/plain; version=0.0.4; charset=utf-8", "# TYPE a counter\na 1\n"},
         Row{"/v1/status", "application/json", R"({"version":"1"})"},
+        Row{"/v1/top", "application/json", R"({"by":"hits","over_seconds":0,"entries":[]})"},
+        Row{"/v1/top?by=bytes&limit=200", "application/json",
+            R"({"by":"bytes","over_seconds":0,"entries":[]})"},
         Row{"/v1/origins", "application/json", "[]"}}) {
     INFO(row.path);
     const std::string answer = admin.get(row.path);
@@ -153,6 +160,37 @@ TEST_CASE("The list of strands names the one that asks") {
   const std::string answer = admin.get("/v1/strands");
   CHECK(status_of(answer) == 200);
   CHECK(body_of(answer).find(R"("name":"admin","waits_on":"running")") != std::string::npos);
+}
+
+TEST_CASE("The top is asked by what there is, in a number that there may be") {
+  Admin admin;
+  for (const char* bad :
+       {"by=size", "by=", "limit=0", "limit=201", "limit=1x", "limit=-1", "n=5", "by=hits&&"}) {
+    INFO(bad);
+    CHECK(status_of(admin.get(std::string("/v1/top?") + bad)) == 400);
+  }
+  const std::string curve = body_of(admin.get("/v1/whatif"));
+  CHECK(curve.starts_with(R"({"memory_bytes":1048576,"references":0,"sampled_objects":0,)"));
+  CHECK(curve.find(R"({"factor":8.00,"bytes":8388608,"miss_ratio":0.0000}]})") != std::string::npos);
+}
+
+TEST_CASE("The sketches are told to a person in lines") {
+  cache::Insight insight(1, 100 << 20);
+  const std::string_view key = "h/photo\nw=150";
+  const cache::Key hash = cache::hash_key(key);
+  for (int i = 0; i < 3; ++i) {
+    insight.recorder(0).record(
+        {.key = hash, .key_string = key, .is_hit = true, .sent_bytes = 7, .object_bytes = 7}, TimePoint());
+  }
+  const auto top = top_json(insight, "by=hits", TimePoint(std::chrono::seconds(5)));
+  REQUIRE(top);
+  CHECK(
+      *top ==
+      R"({"by":"hits","over_seconds":5,"entries":[{"key":"h/photo","variant":"w=150","count":3,"error":0}]})");
+  CHECK(top_summary(*top) == "hits over the last 5 s\n             3  h/photo  [w=150]\n");
+  CHECK(top_summary("no json") == "no json");
+  CHECK(top_summary("{}") == "{}");
+  CHECK(what_if_summary(what_if_json(insight, 100 << 20)).find("   0.5x  50 ") != std::string::npos);
 }
 
 TEST_CASE("An unknown path is 404, another method 405 with what is allowed, nonsense 400") {
