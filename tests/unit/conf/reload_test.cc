@@ -39,6 +39,7 @@ TEST_CASE("What only a restart applies is found by its name when it has changed"
   next.log.access = "off";
   next.cache.memory += 1;
   next.cache.max_object += 1;
+  next.cache.state = "state";
   next.cache.disk.push_back({.where = {}, .path = "/disk", .size = 1});
   next.cache.disk_writes_per_day = 1;
   next.images.max_pixels += 1;
@@ -47,7 +48,7 @@ TEST_CASE("What only a restart applies is found by its name when it has changed"
   next.images.workers = 3;
   std::vector<std::string> expected;
   collect_restart_rows(schema(), "", false, expected);
-  CHECK(expected.size() == 12);
+  CHECK(expected.size() == 13);
   CHECK(changes_that_need_restart(running, next) == expected);
 }
 
