@@ -161,7 +161,7 @@ struct NeedleHeader {
 };
 static_assert(sizeof(NeedleHeader) == 160);
 
-inline constexpr std::uint64_t kSuperblockMagic = 0x314C4F5654454E47;  // "GNETVOL1"
+inline constexpr std::uint64_t kSuperblockMagic = 0x314C4F56544E4756;  // "VGNTVOL1"
 inline constexpr std::uint32_t kSegmentMagic = 0x47455356;             // "VSEG"
 inline constexpr std::uint32_t kTrailerMagic = 0x444E4556;             // "VEND"
 inline constexpr std::uint32_t kNeedleMagic = 0x4C444E56;              // "VNDL"

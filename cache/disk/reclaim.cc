@@ -1,23 +1,29 @@
 #include "cache/disk/reclaim.h"
 
 #include <ranges>
+#include <utility>
 
 namespace vignette::cache {
 
 Reclaim::Reclaim(Volume& volume, std::uint32_t segment, OpenSegment* into)
     : volume_(volume), segment_(segment), into_(into) {}
 
-// Without a footer nobody can be told what was in the segment; those locations are dead all the same.
 void Reclaim::run() {
-  const Result<Footer> footer = read_footer(volume_.file(), volume_.place_of(segment_));
-  if (footer) {
-    for (const FooterEntry& entry : std::views::reverse(footer->entries)) {
-      if (entry.kind == NeedleKind::object) judge(entry);
-    }
-  } else {
-    volume_.counters_.damaged.fetch_add(1, std::memory_order_relaxed);
+  for (const FooterEntry& entry : std::views::reverse(entries())) {
+    if (entry.kind == NeedleKind::object) judge(entry);
   }
   volume_.counters_.reclaimed.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Without a footer they are searched for. What is not found either is dead all the same, unannounced.
+std::vector<FooterEntry> Reclaim::entries() {
+  const SegmentPlace place = volume_.place_of(segment_);
+  Result<Footer> footer = read_footer(volume_.file(), place);
+  if (footer) return std::move(footer->entries);
+  volume_.counters_.damaged.fetch_add(1, std::memory_order_relaxed);
+  std::string bytes(place.segment_bytes, '\0');
+  const Result<std::size_t> count = volume_.file().pread(bytes, place.file_offset);
+  return scan_segment(std::string_view(bytes).substr(0, count.value_or(0)), place).found.entries;
 }
 
 void Reclaim::judge(const FooterEntry& entry) {

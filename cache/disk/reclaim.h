@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cache/disk/footer.h"
 #include "cache/disk/volume.h"
@@ -21,6 +22,7 @@ class Reclaim {
   void run();
 
  private:
+  std::vector<FooterEntry> entries();
   void judge(const FooterEntry& entry);
   bool keep(const FooterEntry& entry, const Location& from);
   bool has_room(std::uint32_t bytes) const;

@@ -354,3 +354,17 @@ TEST_CASE("Entries of a snapshot keep their place and mark through packing") {
     }
   }
 }
+
+TEST_CASE("Reclaim finds the needles of a segment whose footer is damaged") {
+  FaultyDisk disk;
+  LogScene store(disk, 4);
+  store.index.is_wanted = [](const FooterEntry&) { return true; };
+  store.start();
+  store.fill("h/", 20, 5000);
+  disk.flip_bit(kVolume, trailer_offset(store.volume(), store.where(named(0))->segment), 0);
+  for (int i = 20; i < 37; ++i) REQUIRE(store.put(named(i), 5000));
+  REQUIRE(store.volume().counters().reclaimed == 1);
+  CHECK(store.volume().counters().damaged == 1);
+  CHECK_FALSE(store.where(named(0)));
+  CHECK(found_between(store, 0, 37) == 28);
+}
