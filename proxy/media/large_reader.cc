@@ -120,7 +120,8 @@ void LargeReader::attach(Place& place, cache::Joined joined) {
   if (joined.writer) launch(place.index, last_missing(place.index), std::move(joined.writer));
 }
 
-// A fill that nobody can join: the store has no room for it, and it is passed on to this reader.
+// A fill that nobody can join: the store has no room for it, so that it is passed on to this reader, or a
+// chunk of another version is still arriving under the key.
 void LargeReader::start_alone() {
   const std::uint64_t index = here_.index;
   const cache::Key key = cache::chunk_key(manifest(), index, key_string_);
@@ -128,6 +129,7 @@ void LargeReader::start_alone() {
       cache::Fill::start(context_.node.store, nullptr, key, key_string_, context_.loop.now());
   here_ = {};
   here_.index = index;
+  here_.is_alone = true;
   here_.fill = own.writer.fill();
   here_.reader = std::move(own.reader);
   here_.follower = context_.fills.follow(here_.fill);
@@ -163,13 +165,12 @@ net::Task<Result<void>> LargeReader::await_head() {
   auto head = co_await wait_for_head(context_, here_.reader, here_.fill, here_.follower,
                                      context_.loop.now() + kHeadWait, second);
   if (!head) co_return head;
-  if (here_.reader.state() == cache::FillState::refused) {
+  const cache::ObjectRef object = here_.reader.object();
+  const bool is_refused = here_.reader.state() == cache::FillState::refused;
+  if (is_refused || !object || !cache::is_chunk_of(manifest(), here_.index, *object)) {
+    if (here_.is_alone) co_return fail(Code::closed, Blame::origin, "large: a chunk of another version");
     start_alone();
     co_return Result<void>{};
-  }
-  const cache::ObjectRef object = here_.reader.object();
-  if (!object || !cache::is_chunk_of(manifest(), here_.index, *object)) {
-    co_return fail(Code::closed, Blame::origin, "large: a chunk of another version");
   }
   here_.has_head = true;
   here_.reader.advance(position_ - here_.index * cache::kChunkBytes);

@@ -53,6 +53,7 @@ class LargeReader {
     cache::Reader reader;
     FillHub::Follower follower;
     bool has_head = false;
+    bool is_alone = false;  // a fill of this reader's own
     bool is_open() const { return stored || fill; }
     // The bytes may be taken without waiting.
     bool is_complete() const { return stored || reader.state() == cache::FillState::complete; }

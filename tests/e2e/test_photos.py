@@ -1,6 +1,7 @@
 """Photos and their resizes, from a cache that pulls from S3 on a miss."""
 
 import asyncio
+import os
 from urllib.parse import quote
 
 import pytest
@@ -142,8 +143,8 @@ def test_without_a_stored_photo_a_throttling_s3_is_503_with_retry_after(node, s3
     assert int(answer.header("retry-after")) > 0
     asked = s3.gets("never.jpg")
     assert asked <= 3, "tried again twice at most"
-    # The node holds requests back for a moment, and then asks again.
     s3.set(mode="reset")
+    # The node holds requests back for a moment, and then asks again.
     eventually(lambda: curl(node.url("/o/never2.jpg")).status == 502 or None, 10, "an answer of the broken S3")
 
 
@@ -210,6 +211,37 @@ def test_conditional_and_range_requests_are_answered_from_the_cache(node, s3, ph
     assert head.header("content-length") == str(len(whole.body))
     assert curl(url, "-r", "999999999-").status == 416
     assert s3.gets("part.jpg") == 1
+
+
+def test_parts_of_a_large_object_are_read_from_s3_as_they_are_asked_for(node, s3, tmp_path):
+    bytes_of_it = os.urandom(5_000_000)
+    (tmp_path / "large").write_bytes(bytes_of_it)
+    s3.put("large.jpg", tmp_path / "large")
+    s3.reset_counts()
+    url = node.url("/o/large.jpg")
+    for reads in (2, 2):
+        part = curl(url, "-r", "3000000-3000999")
+        assert part.status == 206
+        assert part.header("content-range") == "bytes 3000000-3000999/5000000"
+        assert part.body == bytes_of_it[3000000:3001000]
+        assert s3.gets("large.jpg") == reads
+    assert is_hit(part)
+    whole = curl(url)
+    assert whole.body == bytes_of_it
+    assert "fwd=partial" in whole.cache_status
+    assert s3.gets("large.jpg") == 4, "the gap before and the gap behind"
+    assert is_hit(curl(url, "-r", "-10"))
+
+
+def test_a_large_photo_that_is_there_in_part_is_completed_for_its_resizes(node, s3, photo_files):
+    large = max(photo_files, key=lambda path: path.stat().st_size)
+    s3.put("partly.jpg", large)
+    s3.reset_counts()
+    assert curl(node.url("/o/partly.jpg"), "-r", "5-9").body == large.read_bytes()[5:10]
+    for width in (160, 640):
+        assert photos.opened(curl(node.url(f"/i/-/w={width},f=jpeg/partly.jpg")).body).width == width
+    reads = 1 if large.stat().st_size <= 1 << 20 else 2
+    assert s3.gets("partly.jpg") == reads
 
 
 def test_bad_operations_and_traversals_never_reach_s3(node, s3):
