@@ -5,8 +5,9 @@
 //   "HOST/PATH LF chunk=0" bytes 0-1048575, with the ETag and the size that the manifest had
 //   "HOST/PATH LF chunk=1" ...
 //
-// A chunk lives as long as it names the manifest's ETag and size: one that does not is a miss, so bytes of two
-// versions never meet. It inherits the manifest's tags and purge sequence, and has no lifetime of its own.
+// A chunk lives as long as it names the manifest's ETag and size: one that does not is a miss, so bytes of
+// two versions never meet. It inherits the manifest's tags and purge sequence, and has no lifetime of its
+// own.
 #pragma once
 
 #include <cstdint>

@@ -20,11 +20,10 @@ std::optional<http::RangeSpec> asked_range(const http::RequestHead& request) {
 }
 
 Part choose_part(const http::RequestHead& request, const cache::Object& object) {
-  switch (http::evaluate_preconditions(
-      request, {.etag = object.etag(),
-                .last_modified = object.last_modified(),
-                .exists = true,
-                .date = object.date().value_or(object.response_time())})) {
+  switch (http::evaluate_preconditions(request, {.etag = object.etag(),
+                                                 .last_modified = object.last_modified(),
+                                                 .exists = true,
+                                                 .date = object.date().value_or(object.response_time())})) {
     case http::Precondition::precondition_failed:
       return {Part::Kind::precondition_failed, {}};
     case http::Precondition::not_modified:

@@ -182,7 +182,8 @@ net::Task<Result<bool>> LargeReader::await_bytes() {
   if (here_.stored) co_return true;
   auto ready = co_await wait_for_bytes(context_, here_.reader, here_.follower, 1);
   if (ready && *ready) co_return true;
-  const Error error = ready ? Error{Code::closed, Blame::origin, Retry::no, 0, "large: a short chunk"} : ready.error();
+  const Error error =
+      ready ? Error{Code::closed, Blame::origin, Retry::no, 0, "large: a short chunk"} : ready.error();
   here_ = {};
   if (!may_try_again(error)) co_return std::unexpected(error);
   co_return false;

@@ -30,7 +30,8 @@ class LargeReader {
   LargeReader(const LargeReader&) = delete;
   LargeReader& operator=(const LargeReader&) = delete;
 
-  // How many of the part's chunks are not in the store now (those beyond kMostLookedFor count as not); in all.
+  // How many of the part's chunks are not in the store now (those beyond kMostLookedFor count as not); in
+  // all.
   std::uint64_t missing() const;
   std::uint64_t chunks() const;
 

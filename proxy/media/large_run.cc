@@ -14,7 +14,8 @@ namespace {
 constexpr Duration kBodyStall = std::chrono::seconds(30);
 // A pulled run whose reader takes nothing for this long ends.
 constexpr Duration kReaderStall = std::chrono::seconds(60);
-constexpr Duration kLookEvery = std::chrono::seconds(1);  // whether the reader of the last chunk is still there
+constexpr Duration kLookEvery =
+    std::chrono::seconds(1);  // whether the reader of the last chunk is still there
 
 }  // namespace
 
@@ -73,7 +74,8 @@ void ChunkRun::open_next() {
 }
 
 bool ChunkRun::has_work() const {
-  return given_ || std::ranges::any_of(slots_, [](const Slot& slot) { return static_cast<bool>(slot.writer); });
+  return given_ ||
+         std::ranges::any_of(slots_, [](const Slot& slot) { return static_cast<bool>(slot.writer); });
 }
 
 bool ChunkRun::is_read_ahead() {
@@ -101,8 +103,7 @@ net::Task<Result<void>> ChunkRun::wait_until_read() {
 Result<void> ChunkRun::begin(Slot& slot) {
   slot.begun = true;
   std::string fields;
-  const auto verdict =
-      slot.writer.set_head(cache::chunk_head(*manifest_, at_, fields), cache::Reason::none);
+  const auto verdict = slot.writer.set_head(cache::chunk_head(*manifest_, at_, fields), cache::Reason::none);
   if (verdict == cache::HeadVerdict::lost) slot.writer.reset();
   if (verdict == cache::HeadVerdict::passing && slot.writer.abandoned()) {
     return vignette::fail(Code::exhausted, Blame::internal, "large: no room for a chunk");

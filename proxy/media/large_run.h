@@ -1,12 +1,13 @@
 // Large objects: a manifest and chunks of 1 MiB (cache/manifest.h), each chunk with a fill of its own.
 //
 // A *run* feeds consecutive chunks from one origin response: the whole (the first fill of the object) or a
-// range that a reader missed. It publishes chunk after chunk; the fills of the next kOpenAhead chunks are open
-// before the one at hand is committed, so who follows finds them and asks the origin nothing. A chunk that is
-// stored, or that somebody else fills, is passed over; when there is nothing left to do it ends.
+// range that a reader missed. It publishes chunk after chunk; the fills of the next kOpenAhead chunks are
+// open before the one at hand is committed, so who follows finds them and asks the origin nothing. A chunk
+// that is stored, or that somebody else fills, is passed over; when there is nothing left to do it ends.
 //
 //   cold, whole       FillJob: 200 -> manifest committed, run over all chunks            1 request
-//   cold, a range     FillJob: bytes=0-1048575 -> manifest, run over chunk 0; the reader starts a run for what
+//   cold, a range     FillJob: bytes=0-1048575 -> manifest, run over chunk 0; the reader starts a run for
+//   what
 //                     it needs beyond. Total of at most 1 MiB: an ordinary object
 //   chunk missing     LargeReader: run over the missing neighbours, Range + If-Match
 //   412, other ETag   the manifest and its chunks are dropped; readers are cut, the next request starts anew
@@ -14,8 +15,8 @@
 // The run of a whole that the store could hold goes on without readers. All others are pulled: a chunk is
 // begun when somebody reads it or a later one that is open, and the run ends when nobody does.
 //
-// Invariants: every byte of a chunk comes from a response that named the manifest's ETag and size; a run holds
-// one chunk being written; a reader holds at most two. Loop-thread only, but readers are on any worker.
+// Invariants: every byte of a chunk comes from a response that named the manifest's ETag and size; a run
+// holds one chunk being written; a reader holds at most two. Loop-thread only, but readers are on any worker.
 #pragma once
 
 #include <cstdint>
@@ -70,9 +71,9 @@ class ChunkRun {
   void give(std::uint64_t index, cache::FillWriter writer);
   // Opens the first fills.
   void open();
-  // `body` begins with the first byte of chunk `first`. Ok: published, or nothing was left to publish. Errors:
-  // the body's own; cancelled when nobody reads; exhausted when the store has no room. The open fills have
-  // failed with it then.
+  // `body` begins with the first byte of chunk `first`. Ok: published, or nothing was left to publish.
+  // Errors: the body's own; cancelled when nobody reads; exhausted when the store has no room. The open fills
+  // have failed with it then.
   net::Task<Result<void>> take(BodySource& body);
   // Fails what is open.
   void fail(const Error& error);
@@ -113,7 +114,7 @@ struct RangeJob {
   LargeSourceRef source;
   std::uint64_t first = 0;
   std::uint64_t last = 0;
-  cache::FillWriter writer;  // of chunk `first`
+  cache::FillWriter writer;            // of chunk `first`
   std::shared_ptr<OriginTrace> trace;  // may be null
 };
 // Starts the strand.

@@ -78,7 +78,8 @@ Result<OpenFile> open_file(const std::string& directory, const std::string& name
 // The version that the tag names: one that is written over while it is read must not go on under it.
 Result<void> check_unchanged(const OpenFile& file) {
   struct stat now{};
-  if (::fstat(file.descriptor.get(), &now) != 0) return fail(Code::io, Blame::origin, "directory: read", errno);
+  if (::fstat(file.descriptor.get(), &now) != 0)
+    return fail(Code::io, Blame::origin, "directory: read", errno);
   if (static_cast<std::uint64_t>(now.st_size) == file.size && now.st_mtim.tv_sec == file.modified.tv_sec &&
       now.st_mtim.tv_nsec == file.modified.tv_nsec) {
     return {};
@@ -91,8 +92,8 @@ Result<Slice> read_piece(const OpenFile& file, std::uint64_t offset, std::size_t
   BlockRef block = BlockRef::allocate(size);
   std::size_t done = 0;
   while (done < size) {
-    ssize_t got = ::pread(file.descriptor.get(), block->data() + done, size - done,
-                          static_cast<off_t>(offset + done));
+    ssize_t got =
+        ::pread(file.descriptor.get(), block->data() + done, size - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail(Code::io, Blame::origin, "directory: read", errno);
     if (got == 0) return fail(Code::closed, Blame::origin, "directory: the file has shrunk");
@@ -190,10 +191,11 @@ http::ByteRange select_part(const http::FieldList* asked, OriginResponse& respon
 // RFC 9110 §13.1.1.
 bool refuses(const http::FieldList* asked, const OriginResponse& response) {
   if (!asked || !asked->has(http::FieldId::if_match)) return false;
-  const bool is_any = asked->count(http::FieldId::if_match) == 1 && asked->value(http::FieldId::if_match) == "*";
-  return !is_any && !http::etag_list_matches(*asked, http::FieldId::if_match,
-                                             response.head->fields.value(http::FieldId::etag),
-                                             http::Compare::strong);
+  const bool is_any =
+      asked->count(http::FieldId::if_match) == 1 && asked->value(http::FieldId::if_match) == "*";
+  return !is_any &&
+         !http::etag_list_matches(*asked, http::FieldId::if_match,
+                                  response.head->fields.value(http::FieldId::etag), http::Compare::strong);
 }
 
 // RFC 9110 §13.1.3: If-Modified-Since counts only without If-None-Match.

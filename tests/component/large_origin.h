@@ -23,7 +23,8 @@ struct LargeObject {
   std::string etag() const { return "\"" + std::to_string(version) + "-" + std::to_string(size) + "\""; }
   static LargeObject of_etag(std::string_view etag) {
     const Halves halves = split_once(etag.substr(1, etag.size() - 2), '-');
-    return {std::stoull(std::string(halves.after)), static_cast<unsigned>(std::stoul(std::string(halves.before)))};
+    return {std::stoull(std::string(halves.after)),
+            static_cast<unsigned>(std::stoul(std::string(halves.before)))};
   }
   std::string bytes(std::uint64_t first, std::uint64_t last) const {
     std::string text(last - first + 1, '\0');
@@ -86,7 +87,8 @@ class LargeOrigin {
     }
     http::RangeAnswer range;
     if (serves_ranges) range = http::parse_range(call.field("range"), object.size);
-    if (range.kind == http::RangeAnswer::Kind::unsatisfiable) return send(ScriptedOrigin::answer(416, "", ""));
+    if (range.kind == http::RangeAnswer::Kind::unsatisfiable)
+      return send(ScriptedOrigin::answer(416, "", ""));
     const bool is_part = range.kind == http::RangeAnswer::Kind::part;
     const http::ByteRange part = is_part ? range.range : http::ByteRange{0, object.size - 1};
     if (is_part) {

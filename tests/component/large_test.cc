@@ -28,14 +28,15 @@ std::string range_line(std::uint64_t first, std::uint64_t last) {
 }
 
 // A part is what the byte function says, and its fields say which part it is.
-void check_part(const RawResponse& answer, const LargeObject& object, std::uint64_t first, std::uint64_t last) {
+void check_part(const RawResponse& answer, const LargeObject& object, std::uint64_t first,
+                std::uint64_t last) {
   last = std::min<std::uint64_t>(last, object.size - 1);
   INFO("bytes " << first << "-" << last << " of " << object.size);
   CHECK(answer.status == 206);
   CHECK(answer.complete);
   CHECK((answer.body == object.bytes(first, last)));
-  CHECK(answer.field("content-range") == "bytes " + std::to_string(first) + "-" + std::to_string(last) + "/" +
-                                             std::to_string(object.size));
+  CHECK(answer.field("content-range") ==
+        "bytes " + std::to_string(first) + "-" + std::to_string(last) + "/" + std::to_string(object.size));
   CHECK(answer.field("content-length") == std::to_string(last - first + 1));
   CHECK(answer.field("etag") == object.etag());
 }
@@ -86,7 +87,8 @@ TEST_CASE("A large object is fetched by one request; the second answer comes fro
   CHECK(client.fetch("/a", "Range: bytes=9999999-\r\n").status == 416);
   check_whole(client.fetch("/a", "Range: bytes=0-1,5-6\r\n"), scene.now());
   CHECK(client.fetch("/a", range_line(0, 9) + "If-Range: \"other\"\r\n").status == 200);
-  check_part(client.fetch("/a", range_line(0, 9) + "If-Range: " + scene.now().etag() + "\r\n"), scene.now(), 0, 9);
+  check_part(client.fetch("/a", range_line(0, 9) + "If-Range: " + scene.now().etag() + "\r\n"), scene.now(),
+             0, 9);
   CHECK(scene.asked() == std::vector<std::string>{""});
   CHECK(scene.node.metric("vignette_chunks_fetched_total") == 4);
 }
@@ -345,7 +347,8 @@ TEST_CASE("Variants of a large object have chunks of their own") {
 TEST_CASE("An object that the memory tier cannot hold at once is read in parts") {
   LargeScene scene(96 * kMiB);
   RawClient client = scene.client();
-  check_part(client.fetch("/a", range_line(50 * kMiB, 50 * kMiB + 99)), scene.now(), 50 * kMiB, 50 * kMiB + 99);
+  check_part(client.fetch("/a", range_line(50 * kMiB, 50 * kMiB + 99)), scene.now(), 50 * kMiB,
+             50 * kMiB + 99);
   REQUIRE(scene.wait_for_chunks(2));
   RawResponse again = client.fetch("/a", range_line(50 * kMiB, 50 * kMiB + 99));
   check_part(again, scene.now(), 50 * kMiB, 50 * kMiB + 99);
@@ -353,7 +356,8 @@ TEST_CASE("An object that the memory tier cannot hold at once is read in parts")
   CHECK(scene.origin.calls() == 2);
 }
 
-TEST_CASE("Random ranges of changing objects read on two workers are never anything but one version's bytes") {
+TEST_CASE(
+    "Random ranges of changing objects read on two workers are never anything but one version's bytes") {
   LargeScene scene(4 * kMiB + 321, kOn, {.workers = 2});
   constexpr int kThreads = 4;
   constexpr int kReads = 25;

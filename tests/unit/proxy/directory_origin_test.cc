@@ -188,9 +188,10 @@ TEST_CASE("A single range of a file is served, also across its pieces") {
     std::size_t first, last;
   };
   const std::string size = std::to_string(bytes.size());
-  for (const Row& row : {Row{"bytes=0-0", 0, 0}, Row{"bytes=262143-262144", 262143, 262144},
-                         Row{"bytes=100-", 100, bytes.size() - 1}, Row{"bytes=-7", bytes.size() - 7, bytes.size() - 1},
-                         Row{"bytes=614400-999999", 614400, bytes.size() - 1}}) {
+  for (const Row& row :
+       {Row{"bytes=0-0", 0, 0}, Row{"bytes=262143-262144", 262143, 262144},
+        Row{"bytes=100-", 100, bytes.size() - 1}, Row{"bytes=-7", bytes.size() - 7, bytes.size() - 1},
+        Row{"bytes=614400-999999", 614400, bytes.size() - 1}}) {
     INFO(row.range);
     const Fetched got = scene.ask({{.path = "/big.bin", .fields = {{"range", row.range}}}}).front();
     CHECK(got.status == 206);
@@ -199,9 +200,10 @@ TEST_CASE("A single range of a file is served, also across its pieces") {
     CHECK(got.field("content-range") ==
           "bytes " + std::to_string(row.first) + "-" + std::to_string(row.last) + "/" + size);
   }
-  const auto got = scene.ask({{.path = "/big.bin", .fields = {{"range", "bytes=700000-"}}},
-                              {.path = "/big.bin", .fields = {{"range", "bytes=0-1,3-4"}}},
-                              {.path = "/big.bin", .fields = {{"range", "bytes=0-1"}, {"if-range", "\"x\""}}}});
+  const auto got =
+      scene.ask({{.path = "/big.bin", .fields = {{"range", "bytes=700000-"}}},
+                 {.path = "/big.bin", .fields = {{"range", "bytes=0-1,3-4"}}},
+                 {.path = "/big.bin", .fields = {{"range", "bytes=0-1"}, {"if-range", "\"x\""}}}});
   CHECK(got[0].status == 416);
   CHECK(got[0].field("content-range") == "bytes */" + size);
   CHECK_FALSE(got[0].has_body);
@@ -214,11 +216,10 @@ TEST_CASE("A part is given only of the version that If-Match names") {
   Scene scene;
   scene.write(scene.root / "a.png", "photo");
   const std::string etag = "\"ae1b981da166f00-5\"";
-  const auto got = scene.ask(
-      {{.path = "/a.png", .fields = {{"if-match", etag}, {"range", "bytes=1-2"}}},
-       {.path = "/a.png", .fields = {{"if-match", "*"}, {"range", "bytes=1-2"}}},
-       {.path = "/a.png", .fields = {{"if-match", "\"x\""}, {"range", "bytes=1-2"}}},
-       {.path = "/a.png", .fields = {{"if-match", "W/" + etag}}}});
+  const auto got = scene.ask({{.path = "/a.png", .fields = {{"if-match", etag}, {"range", "bytes=1-2"}}},
+                              {.path = "/a.png", .fields = {{"if-match", "*"}, {"range", "bytes=1-2"}}},
+                              {.path = "/a.png", .fields = {{"if-match", "\"x\""}, {"range", "bytes=1-2"}}},
+                              {.path = "/a.png", .fields = {{"if-match", "W/" + etag}}}});
   CHECK(got[0].body == "ho");
   CHECK(got[1].body == "ho");
   CHECK(got[2].status == 412);

@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "cache/manifest.h"
 #include "proxy/media/image_origin.h"
 #include "tests/unit/imaging/png.h"
 #include "tests/unit/proxy/media_scene.h"
@@ -61,6 +62,29 @@ TEST_CASE("Eight sizes of one photo asked for at once are one fetch and eight pi
   }));
   CHECK(scene.originals.fetches == 1);
   CHECK(scene.jobs() == static_cast<int>(kSizes));
+}
+
+TEST_CASE("Eight sizes of a photo of several MiB are one fetch too, and all read its chunks") {
+  Scene scene;
+  const std::string bytes = noise_png(1000, 900);
+  REQUIRE(bytes.size() > 2 * cache::kChunkBytes);
+  scene.originals.objects["/large.png"] = Stored::photo(bytes);
+  CHECK(scene.run([](Scene& s) -> net::Task<void> {
+    std::vector<Fetched> sizes(kSizes);
+    for (std::size_t i = 0; i < kSizes; ++i) {
+      const auto width = static_cast<std::uint32_t>(10 * (i + 1));
+      s.loop.spawn_named("size", fetch_into, std::ref(s), as_png(photo("large.png", width)),
+                         std::ref(sizes[i]));
+    }
+    co_await all_done(sizes);
+    for (std::size_t i = 0; i < kSizes; ++i) {
+      CHECK(imaging::test::read_png(sizes[i].got.body).width == static_cast<int>(10 * (i + 1)));
+    }
+    const Got later = co_await get(s, as_png(photo("large.png", 7)), false);
+    CHECK(imaging::test::read_png(later.body).width == 7);
+  }));
+  CHECK(scene.originals.fetches == 1);
+  CHECK(scene.metric("vignette_chunks_fetched_total") == 3);
 }
 
 TEST_CASE("One size asked for by many at once is one fetch and one job, and later a hit") {
