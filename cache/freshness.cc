@@ -198,7 +198,7 @@ http::ResponseDirectives effective_directives(const http::FieldList& response) {
 Lifetime freshness_lifetime(const http::ResponseHead& response, const CachePolicy& policy,
                             WallTime response_time) {
   Lifetime lifetime = unbounded_lifetime(response, policy, response_time);
-  if (!lifetime.is_explicit && lifetime.seconds == kNone) return lifetime;
+  if (!lifetime.is_explicit && !lifetime.is_heuristic) return lifetime;
   lifetime.seconds = std::max(lifetime.seconds, policy.min_ttl);
   if (policy.max_ttl) lifetime.seconds = std::min(lifetime.seconds, *policy.max_ttl);
   return lifetime;

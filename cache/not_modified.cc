@@ -44,7 +44,8 @@ Assessment assess_not_modified(const Object& old, const http::RequestHead& reque
     if (!is_replaced(field, not_modified.fields)) merged.fields.add(field);
   }
   for (const http::Field& field : not_modified.fields) {
-    if (!describes_body(field) || !stored.find(field.name)) merged.fields.add(field);
+    const bool is_first_tag = field.id == FieldId::etag && !stored.has(FieldId::etag);
+    if (!describes_body(field) || is_first_tag) merged.fields.add(field);
   }
   Assessment result = assess(request, merged, policy, times, scratch);
   result.head.content_length = merged.content_length;

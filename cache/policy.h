@@ -19,8 +19,7 @@ struct CachePolicy {
   std::chrono::seconds default_ttl{0};    // 24 h for s3, directory and images
   std::chrono::seconds not_found_ttl{0};  // 404 and 410
   std::chrono::seconds error_ttl{0};      // 500, 502, 503, 504
-  // Bounds of whatever lifetime there is; none is made where there is none, and no directive that forbids
-  // storing or reuse is overruled.
+  // Bounds of what the origin says, or is guessed; no directive that forbids storing or reuse is overruled.
   std::chrono::seconds min_ttl{0};
   std::optional<std::chrono::seconds> max_ttl;
   bool heuristics = true;  // RFC 9111 section 4.2.2, in mode on only

@@ -125,12 +125,12 @@ std::vector<Option> lifetime_rows() {
   return {
       value("ttl", &C::ttl, maybe(lifetime, "\"1d\" for s3, directories and images, else none"), Reload::live,
             "Lifetime of a response whose origin says nothing about it. What the origin says goes first."),
-      value(
-          "min_ttl", &C::min_ttl, lifetime, Reload::live,
-          "Shorter lifetimes become this one, `max-age=0` too. What the origin forbids to store or to reuse "
-          "(`no-store`, `private`, `no-cache`) stays so, and a response without any lifetime gets none."),
+      value("min_ttl", &C::min_ttl, lifetime, Reload::live,
+            "Shorter lifetimes that the origin gives become this one, `max-age=0` too. What the origin "
+            "forbids to store or to reuse "
+            "(`no-store`, `private`, `no-cache`) stays so."),
       value("max_ttl", &C::max_ttl, maybe(lifetime, "none"), Reload::live,
-            "Longer lifetimes become this one, whoever gave them."),
+            "Longer lifetimes that the origin gives, or that are guessed, become this one."),
       value("negative_ttl", &C::negative_ttl, maybe(lifetime, "\"10s\" where there is a ttl, else none"),
             Reload::live, "Lifetime of a 404 or 410 whose origin says nothing about it."),
       value("stale_while_revalidate", &C::stale_while_revalidate,
