@@ -6,6 +6,7 @@
 #include "http/url.h"
 #include "proxy/media/image_origin.h"
 #include "proxy/policy/address_rules.h"
+#include "proxy/policy/cache_key.h"
 #include "proxy/policy/client_address.h"
 #include "proxy/policy/forwarded.h"
 #include "proxy/policy/redirect.h"
@@ -245,18 +246,41 @@ bool Exchange::decide_origin() {
     } else {
       head_.fields.remove(http::FieldId::cloudfront_viewer_country);
     }
-    key_ = cache::build_key({.host = head_.authority,
-                             .path = path_,
-                             .query = head_.has_query ? std::optional(head_.query) : std::nullopt,
-                             .variant = viewer_origin()},
-                            scratch_.key);
+    if (!make_servers_key()) {
+      plan_pass();
+      status_.detail = cache::to_string(cache::Reason::vary_limit);
+      return false;
+    }
   } else {
     object_query_ = origin.object_query(head_.query);
     key_ = original_key(origin, origin_path_, object_query_, scratch_.key);
   }
   if (try_hit()) return true;
-  if (!may_fill_cache()) plan_pass();
+  const bool only_if_cached = obeyed() && obeyed()->only_if_cached;
+  if (!may_fill_cache() && !only_if_cached && !is_on_disk_ && !has_fresh_manifest()) plan_pass();
   return false;
+}
+
+// False: what the route puts into the key is too long for one.
+bool Exchange::make_servers_key() {
+  const conf::RouteCacheKey& rule = route_->options->cache.key;
+  fill_query_ = select_query(rule, head_.has_query, head_.query, scratch_.query);
+  std::string_view variant = viewer_origin();
+  if (!rule.headers.empty() || !rule.cookies.empty()) {
+    scratch_.key = variant;
+    if (!append_key_fields(rule, head_.fields, scratch_.key)) return false;
+    variant = keep(scratch_.key);
+  }
+  key_ = cache::build_key({.host = head_.authority, .path = path_, .query = fill_query_, .variant = variant},
+                          scratch_.key);
+  return true;
+}
+
+// What the request asks of the cache, where the route obeys it; else null.
+const http::RequestDirectives* Exchange::obeyed() {
+  if (!route_->cache_policy.obey_request) return nullptr;
+  if (!wishes_) wishes_ = http::request_directives(head_.fields);
+  return &*wishes_;
 }
 
 bool Exchange::only_reads() {
@@ -305,22 +329,29 @@ bool Exchange::read_image_request() {
 // True when the answer is there already.
 bool Exchange::try_hit() {
   plan_ = Plan::cached;
-  auto variant = cache::try_lookup_variant(context_.node.store, head_.fields, key_, scratch_.key);
+  return take_found(cache::try_lookup_variant(context_.node.store, head_.fields, key_, scratch_.key));
+}
+
+// True when that has answered.
+bool Exchange::take_found(cache::VariantLookup variant) {
+  is_on_disk_ = variant.lookup.outcome == cache::Lookup::Outcome::must_wait;
   status_.forward = variant.vary_miss ? cache::Forward::vary_miss : cache::Forward::uri_miss;
   outcome_ = CacheOutcome::miss;
   if (variant.lookup.outcome != cache::Lookup::Outcome::hit) return false;
   found_ = std::move(variant.lookup.object);
-  decision_ = cache::decide_serve(*found_, context_.loop.wall());
+  decision_ = cache::decide_serve(*found_, context_.loop.wall(), obeyed());
   if (decision_.serve == cache::Serve::fresh) {
     outcome_ = CacheOutcome::hit;
     status_.hit = true;
     status_.forward = cache::Forward::none;
     status_.ttl = decision_.ttl;
+    if (variant.lookup.from_disk) status_.detail = "disk";
     if (found_->flags().is_manifest) return false;  // its chunks may have to be waited for
     send_object(found_);
     return true;
   }
-  status_.forward = cache::Forward::stale;
+  const bool is_fresh = decision_.ttl > std::chrono::seconds(0) && !found_->flags().no_cache;
+  status_.forward = is_fresh ? cache::Forward::request : cache::Forward::stale;
   outcome_ = CacheOutcome::revalidated;
   return false;
 }

@@ -17,6 +17,7 @@
 #include "cache/cache_status.h"
 #include "cache/fill_table.h"
 #include "cache/freshness.h"
+#include "cache/vary.h"
 #include "geo/country.h"
 #include "http/message.h"
 #include "http/range.h"
@@ -42,6 +43,7 @@ struct WorkerContext;
 struct ExchangeScratch {
   std::string path;        // normalised
   std::string key;         // canonical cache key
+  std::string query;       // as key and origin have it, where the route selects from it
   std::string names;       // of stored fields that are edited on the way out
   std::string extra;       // header lines of this answer
   Arena texts{64 * 1024};  // values of fields added for the origin
@@ -49,6 +51,7 @@ struct ExchangeScratch {
   void clear() {
     path.clear();
     key.clear();
+    query.clear();
     names.clear();
     extra.clear();
     texts.reset();
@@ -87,16 +90,20 @@ class Exchange {
   bool decide_images();
   bool read_image_request();
   bool try_hit();
+  bool take_found(cache::VariantLookup variant);
   void object_path(std::string_view path);
   std::string_view request_uri();
   std::string_view viewer_scheme() const;
   std::string_view viewer_origin();
+  bool make_servers_key();
+  const http::RequestDirectives* obeyed();
   bool may_use_cache() const;
   bool may_fill_cache() const;
   void plan_pass();
 
   // Answering from the cache (exchange_cached.cc)
   net::Task<void> answer_cached();
+  net::Task<bool> answer_from_disk();
   cache::Joined start_alone();
   net::Task<bool> follow_fill(cache::Joined joined);
   net::Task<void> deliver(cache::Reader& reader, FillHub::Follower& follower);
@@ -105,9 +112,10 @@ class Exchange {
   bool select_part(const cache::Object& object, std::optional<std::uint64_t>& length, int& status);
   void append_part(const cache::Object& object);
   void start_background_fill();
+  void narrow_encodings();
   void launch(cache::FillWriter writer);
   std::unique_ptr<FillJob> make_job();
-  bool may_serve_stale() const;
+  bool may_serve_stale();
   net::Task<void> answer_failed_fill(Error error);
 
   // Large objects, in chunks (exchange_large.cc)
@@ -167,8 +175,11 @@ class Exchange {
   const imaging::ImageRequest* image_ = nullptr;  // in asked_
   bool accepts_webp_ = false;
 
+  std::optional<std::string_view> fill_query_;     // of routes to servers: what a fill asks for
+  std::optional<http::RequestDirectives> wishes_;  // where the route obeys them, once they were read
   cache::Key key_;
   cache::ObjectRef found_;  // what the lookup brought, stale or not
+  bool is_on_disk_ = false;  // nothing was found yet, but a slower tier has something
   cache::ServeDecision decision_;
   cache::CacheStatus status_;  // becomes Cache-Status
   CacheOutcome outcome_ = CacheOutcome::none;

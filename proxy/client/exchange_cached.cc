@@ -5,10 +5,12 @@
 #include "cache/stored_fields.h"
 #include "cache/purge/purge_book.h"
 #include "cache/vary.h"
+#include "http/accept.h"
 #include "proxy/client/exchange.h"
 #include "proxy/client/part.h"
 #include "proxy/media/fill_follow.h"
 #include "proxy/media/image_origin.h"
+#include "proxy/media/stored_lookup.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -18,9 +20,9 @@ constexpr std::size_t kSlicesATurn = 8;
 
 }  // namespace
 
-bool Exchange::may_serve_stale() const {
+bool Exchange::may_serve_stale() {
   if (!found_ || cache::judge(context_.node.store.purges(), *found_) == cache::Verdict::dead) return false;
-  cache::ServeDecision decision = cache::decide_serve(*found_, context_.loop.wall());
+  cache::ServeDecision decision = cache::decide_serve(*found_, context_.loop.wall(), obeyed());
   return decision.serve != cache::Serve::must_revalidate;
 }
 
@@ -40,13 +42,26 @@ std::unique_ptr<FillJob> Exchange::make_job() {
   // Servers see the whole request; an object store is asked for an object, by whoever wants it.
   if (route_->origins.front()->kind() == Origin::Kind::servers) {
     prepare_origin_fields();
-    job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, head_.query,
-                                                   head_.has_query, head_.fields);
+    narrow_encodings();
+    job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, fill_query_.value_or(""),
+                                                   fill_query_.has_value(), head_.fields);
   } else {
     job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, object_query_,
                                                    !object_query_.empty(), http::FieldList());
   }
   return job;
+}
+
+// What keys do not tell apart must not decide the answer that is kept under one.
+void Exchange::narrow_encodings() {
+  if (!head_.fields.has(http::FieldId::accept_encoding)) return;
+  std::string codings;
+  http::append_accepted_codings(head_.fields, codings);
+  if (codings.empty()) {
+    head_.fields.remove(http::FieldId::accept_encoding);
+  } else {
+    head_.fields.set(http::FieldId::accept_encoding, keep(codings));
+  }
 }
 
 void Exchange::launch(cache::FillWriter writer) {
@@ -63,7 +78,29 @@ void Exchange::start_background_fill() {
   if (joined.started()) launch(std::move(joined.writer));
 }
 
+// True: that was the answer, or nobody waits for one any more.
+net::Task<bool> Exchange::answer_from_disk() {
+  cache::VariantLookup on_disk;
+  on_disk.lookup.outcome = cache::Lookup::Outcome::must_wait;
+  on_disk.vary_miss = status_.forward == cache::Forward::vary_miss;
+  auto found = co_await finish_lookup(context_, std::move(on_disk), head_.fields, key_, scratch_.key);
+  if (!found) {
+    reason_ = "client_gone";
+    co_return true;
+  }
+  if (take_found(std::move(*found))) co_return true;
+  const bool only_if_cached = obeyed() && obeyed()->only_if_cached;
+  if (may_fill_cache() || only_if_cached || has_fresh_manifest()) co_return false;
+  plan_pass();
+  co_await pass_through();
+  co_return true;
+}
+
 net::Task<void> Exchange::answer_cached() {
+  if (is_on_disk_) {
+    auto answered = co_await answer_from_disk();
+    if (answered) co_return;
+  }
   if (found_ && decision_.serve == cache::Serve::stale_while_revalidate) {
     start_background_fill();
     outcome_ = CacheOutcome::stale;
@@ -78,6 +115,10 @@ net::Task<void> Exchange::answer_cached() {
     auto answered = co_await send_found_large();
     if (answered) co_return;
   }
+  if (obeyed() && obeyed()->only_if_cached) {
+    refuse({.status = 504, .reason = "only_if_cached", .detail = "There is no stored answer to this."});
+    co_return;
+  }
   cache::Joined joined;
   for (int depth = 0; depth < cache::kMaxVaryDepth; ++depth) {
     joined = context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(), found_.get());
@@ -85,6 +126,10 @@ net::Task<void> Exchange::answer_cached() {
     // Something was stored since the lookup: a marker, and our variant has a key of its own; or an answer,
     // which is ours too only while it is fresh (one with no-cache never is: it was validated for others).
     if (try_hit()) co_return;
+    if (is_on_disk_) {
+      auto on_disk = co_await answer_from_disk();
+      if (on_disk) co_return;
+    }
     if (!has_fresh_manifest()) continue;
     auto answered = co_await send_found_large();
     if (answered) co_return;
@@ -104,13 +149,7 @@ net::Task<void> Exchange::answer_cached() {
 
 // A fill of this request's own, which nobody can join.
 cache::Joined Exchange::start_alone() {
-  cache::Fill::Start own =
-      cache::Fill::start(context_.node.store, nullptr, key_, scratch_.key, context_.loop.now());
-  cache::Joined alone;
-  alone.fill = own.writer.fill();
-  alone.reader = std::move(own.reader);
-  alone.writer = std::move(own.writer);
-  return alone;
+  return context_.node.fills.start_alone(key_, scratch_.key, context_.loop.now());
 }
 
 // False: the answer of this fill is not for this request; it must be fetched by itself.

@@ -61,8 +61,9 @@ LargeSourceRef Exchange::large_source(cache::ObjectRef manifest) {
 
 // A hit only when all of it is there (RFC 9211 section 2.2).
 void Exchange::note_missing(const LargeReader& reader) {
+  if (!status_.hit) return;
   const std::uint64_t missing = reader.missing();
-  if (!status_.hit || missing == 0) return;
+  if (missing == 0) return;
   status_.hit = false;
   status_.forward = cache::Forward::partial;
   status_.stored = true;
@@ -124,6 +125,10 @@ net::Task<bool> Exchange::send_large(cache::ObjectRef manifest) {
   const http::ByteRange range = part.kind == Part::Kind::part ? part.range : http::ByteRange{0, size - 1};
   LargeReader reader(context_, std::move(source), range, trace_);
   note_missing(reader);
+  if (obeyed() && obeyed()->only_if_cached && reader.missing() > 0) {
+    refuse({.status = 504, .reason = "only_if_cached", .detail = "Not all of this is stored."});
+    co_return true;
+  }
   auto opened = co_await reader.open();
   if (!opened) co_return could_not_begin(*manifest, opened.error());
   if (begin_object(*manifest, first)) co_await send_chunks(reader);
