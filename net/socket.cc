@@ -170,9 +170,12 @@ Outcome Socket::send(const iovec* parts, std::size_t count, std::size_t& taken, 
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts);
   message.msg_iovlen = std::min(count, kPartsACall);
+  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
   ssize_t done;
   do {
-    done = ::sendmsg(descriptor.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    // One part goes without the kernel's reading of a message header.
+    done = count == 1 ? ::send(descriptor.get(), parts->iov_base, parts->iov_len, kFlags)
+                      : ::sendmsg(descriptor.get(), &message, kFlags);
   } while (done < 0 && errno == EINTR);
   if (done < 0) {
     if (errno == EAGAIN) {

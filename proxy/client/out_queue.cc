@@ -41,8 +41,19 @@ void OutQueue::text(std::string_view bytes) {
   commit_text(bytes.size());
 }
 
+// Copying a short body behind its head costs less than the kernel asks for a second piece. In a burst of
+// answers bodies stay where they are: the block is for their heads.
+bool OutQueue::goes_with_head(const Slice& bytes) const {
+  if (bytes.size() > kCopied || pieces_.size() != 1 || !text_) return false;
+  const Slice& head = pieces_.front();
+  const bool at_end =
+      head.block().get() == text_.get() && head.data() + head.size() == text_->data() + text_used_;
+  return at_end && text_->capacity() - text_used_ >= bytes.size();
+}
+
 void OutQueue::slice(Slice bytes) {
   if (bytes.empty()) return;
+  if (goes_with_head(bytes)) return text(bytes.view());
   bytes_ += bytes.size();
   // A stored head and the body behind it lie in one block: one piece, one iovec.
   if (first_ < pieces_.size() && bytes.block().get() != text_.get()) {

@@ -20,7 +20,7 @@ class OutQueue {
   // A writable tail of at least `size` bytes in the text block; commit() says how many were used.
   char* reserve_text(std::size_t size);
   void commit_text(std::size_t used);
-  // References.
+  // References, but for a short body behind the head of the only answer queued, which is copied.
   void slice(Slice bytes);
 
   std::size_t bytes() const { return bytes_; }
@@ -33,7 +33,9 @@ class OutQueue {
  private:
   static constexpr std::size_t kTextBlock = 4096;
   static constexpr std::size_t kPiecesAWrite = 64;
+  static constexpr std::size_t kCopied = 2048;
 
+  bool goes_with_head(const Slice& bytes) const;
   std::size_t gather(std::span<iovec> out) const;
   void consume(std::size_t sent);
   void rewind_text();

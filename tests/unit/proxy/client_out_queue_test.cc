@@ -118,3 +118,29 @@ TEST_CASE("A client that is gone fails the flush") {
   REQUIRE_FALSE(outcome);
   CHECK(outcome.error().code == Code::reset);
 }
+
+TEST_CASE("A short body is copied behind the head of the only answer queued") {
+  ClientStream client;
+  OutQueue queue;
+  Slice body = Slice::copy(std::string(2048, 'b'));
+  queue.text("head ");
+  queue.slice(body);
+  CHECK(body.block().unique());
+  Result<void> outcome;
+  REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 5s, std::ref(outcome)));
+  CHECK(client.client_got() == "head " + std::string(2048, 'b'));
+}
+
+TEST_CASE("A longer body, and a body without room behind its head, stay where they are") {
+  OutQueue queue;
+  Slice longer = Slice::copy(std::string(2049, 'l'));
+  queue.text("head ");
+  queue.slice(longer);
+  CHECK(!longer.block().unique());
+  OutQueue full;
+  Slice body = Slice::copy(std::string(2048, 'b'));
+  full.text(std::string(3000, 'h'));
+  full.slice(body);
+  CHECK(!body.block().unique());
+  CHECK(full.bytes() == 3000 + 2048);
+}
