@@ -5,6 +5,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "base/crc32c.h"
@@ -12,6 +13,14 @@
 
 namespace vignette::cache {
 namespace {
+
+// Without padding: what is written is what the members say.
+static_assert(std::has_unique_object_representations_v<Superblock>);
+static_assert(std::has_unique_object_representations_v<SegmentHeader>);
+static_assert(std::has_unique_object_representations_v<SegmentTrailer>);
+static_assert(std::has_unique_object_representations_v<FooterEntry>);
+static_assert(std::has_unique_object_representations_v<NeedleHeader>);
+static_assert(std::has_unique_object_representations_v<SegmentRecord>);
 
 std::unexpected<Error> broken() { return fail(Code::malformed, Blame::internal, "footer"); }
 
