@@ -39,6 +39,12 @@ void Server::register_metrics() {
       [this, number] { return number(store_.stats().purged); });
   add(gauge, "vignette_fills_open", "Fetches into the cache under way.",
       [this, number] { return number(fills_.stats().open); });
+  add(counter, "vignette_cache_variants_dropped_total",
+      "Stored variants of URLs that had more than one URL may have (Vary).",
+      [this, number] { return number(fills_.stats().variants_dropped); });
+  add(counter, "vignette_fills_passed_total",
+      "Fetches of their own for URLs whose answers were not for others (hit-for-miss).",
+      [this, number] { return number(fills_.stats().passed); });
   add(gauge, "vignette_allocated_bytes", "Live allocations, as the allocator counts them.",
       [number] { return number(allocated_bytes()); });
   add(gauge, "vignette_configuration_generation", "Configurations applied since the start.",
