@@ -12,8 +12,9 @@ constexpr double kHalfLife = 1 << 20;
 
 }  // namespace
 
-ReuseCurve::ReuseCurve(std::uint64_t memory_bytes, std::uint32_t first_bound)
+ReuseCurve::ReuseCurve(std::uint64_t memory_bytes, std::uint32_t first_bound, std::uint32_t steady_bound)
     : memory_bytes_(static_cast<double>(memory_bytes)),
+      steady_bound_(steady_bound),
       bound_(first_bound),
       samples_(kPlaces),
       table_(kTable, kNone),
@@ -62,6 +63,7 @@ void ReuseCurve::refer(std::uint64_t hash, std::uint64_t bytes, std::uint32_t ti
     stamp(table_[at]);
   }
   if (times > 1) count_distance(bytes, 0, times - 1);
+  if (eager_left_ > 0 && --eager_left_ == 0 && steady_bound_ < bound_) lower_bound(steady_bound_);
 }
 
 void ReuseCurve::passed(std::uint64_t references) {
@@ -95,7 +97,7 @@ void ReuseCurve::renumber() {
 
 void ReuseCurve::insert(std::uint64_t hash, std::uint64_t bytes) {
   if (used_ == kPlaces) {
-    lower_bound();
+    make_room();
     if (place_of(hash) >= bound_) return;
   }
   const auto slot = static_cast<Slot>(used_++);
@@ -105,15 +107,18 @@ void ReuseCurve::insert(std::uint64_t hash, std::uint64_t bytes) {
 }
 
 // Forgets the keys with the greatest hashes: at least one, and a sixteenth of all so that it is rare.
-void ReuseCurve::lower_bound() {
+void ReuseCurve::make_room() {
   const auto order = std::span(order_).first(used_);
   std::iota(order.begin(), order.end(), Slot{0});
   const auto kept = order.begin() + static_cast<std::ptrdiff_t>(used_ - used_ / 16);
   auto place = [this](Slot slot) { return place_of(samples_[slot].hash); };
   std::ranges::nth_element(order, kept, {}, place);
-  const std::uint32_t lower = std::max<std::uint32_t>(place(*kept), 1);
-  weigh(static_cast<double>(lower) / bound_);
-  bound_ = lower;
+  lower_bound(std::max<std::uint32_t>(place(*kept), 1));
+}
+
+void ReuseCurve::lower_bound(std::uint32_t bound) {
+  weigh(static_cast<double>(bound) / bound_);
+  bound_ = bound;
   for (std::size_t i = used_; i-- > 0;) {
     if (place_of(samples_[i].hash) >= bound_) forget(static_cast<Slot>(i));
   }

@@ -19,10 +19,15 @@ class ReuseCurve {
   static constexpr std::size_t kPlaces = 8192;
   static constexpr std::array<double, 6> kFactors = {0.25, 0.5, 1, 2, 4, 8};
   static constexpr std::uint32_t kHashes = 1u << 24;
+  // One key in eight at first, so that a quiet node has a curve soon; one in 64 after kEager references, so
+  // that a busy one has it cheaply.
   static constexpr std::uint32_t kFirstBound = kHashes / 8;
+  static constexpr std::uint32_t kSteadyBound = kHashes / 64;
+  static constexpr std::uint32_t kEager = 1u << 16;
 
-  // `memory_bytes`: what factor 1 stands for. `first_bound`: of sampled hashes, out of kHashes.
-  explicit ReuseCurve(std::uint64_t memory_bytes, std::uint32_t first_bound = kFirstBound);
+  // `memory_bytes`: what factor 1 stands for. The bounds: of sampled hashes, out of kHashes.
+  explicit ReuseCurve(std::uint64_t memory_bytes, std::uint32_t first_bound = kFirstBound,
+                      std::uint32_t steady_bound = kSteadyBound);
 
   // The part of a key's hash that decides.
   static std::uint32_t place_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 40); }
@@ -61,12 +66,15 @@ class ReuseCurve {
   void stamp(Slot slot);
   void renumber();
   void insert(std::uint64_t hash, std::uint64_t bytes);
-  void lower_bound();
+  void make_room();
+  void lower_bound(std::uint32_t bound);
   void forget(Slot slot);
   void weigh(double by);
 
   const double memory_bytes_;
+  const std::uint32_t steady_bound_;
   std::uint32_t bound_;
+  std::uint32_t eager_left_ = kEager;
   std::uint32_t now_ = 0;
   std::uint64_t total_bytes_ = 0;
   std::size_t used_ = 0;

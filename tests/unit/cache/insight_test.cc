@@ -147,7 +147,7 @@ TEST_CASE("the curve of a sample of fixed size is near that of an exact LRU") {
   const auto stream = zipf_stream(60'000, 0.8, 120'000, 4);
   const auto distances = reuse_distances(stream);
   constexpr std::uint64_t kMemory = 100'000'000;
-  ReuseCurve curve(kMemory, ReuseCurve::kHashes);
+  ReuseCurve curve(kMemory, ReuseCurve::kHashes, ReuseCurve::kHashes);
   for (std::size_t id : stream) {
     curve.refer(hash_key(name_of(id)).lo, size_of(id));
     curve.passed(1);
@@ -160,6 +160,25 @@ TEST_CASE("the curve of a sample of fixed size is near that of an exact LRU") {
     const double exact = lru_miss_ratio(distances, ReuseCurve::kFactors[i] * kMemory);
     INFO("factor " << ReuseCurve::kFactors[i] << " ours " << answer.miss_ratios[i] << " exact " << exact);
     CHECK(std::abs(answer.miss_ratios[i] - exact) < 0.04);
+  }
+}
+
+TEST_CASE("after many references fewer keys are sampled, and the curve stays near") {
+  const auto stream = zipf_stream(40'000, 0.7, 600'000, 6);
+  const auto distances = reuse_distances(stream);
+  constexpr std::uint64_t kMemory = 100'000'000;
+  ReuseCurve curve(kMemory);
+  for (std::size_t id : stream) {
+    curve.refer(hash_key(name_of(id)).lo, size_of(id));
+    curve.passed(1);
+  }
+  const ReuseCurve::Answer answer = curve.answer();
+  CHECK(curve.bound() == ReuseCurve::kSteadyBound);
+  CHECK(answer.sampled_objects < 1000);
+  for (std::size_t i = 0; i < ReuseCurve::kFactors.size(); ++i) {
+    const double exact = lru_miss_ratio(distances, ReuseCurve::kFactors[i] * kMemory);
+    INFO("factor " << ReuseCurve::kFactors[i] << " ours " << answer.miss_ratios[i] << " exact " << exact);
+    CHECK(std::abs(answer.miss_ratios[i] - exact) < 0.05);
   }
 }
 
