@@ -140,6 +140,27 @@ def test_status_and_metrics_are_told_to_the_operator(start_node, apps):
     assert code == 0, output
 
 
+def test_top_and_whatif_tell_what_the_traffic_is_made_of(start_node, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in ["hot.txt", "warm.txt"]:
+        (tmp_path / "photos" / name).write_bytes(b"x" * 1000)
+    origin = f'[origin.local]\ndirectory = "{tmp_path / "photos"}"\n'
+    node = start_node(config.node(origin, config.site(config.route("/*", origin='"local"'))))
+    for name in ["hot.txt"] * 5 + ["warm.txt"] * 2:
+        assert curl(node.url(f"/{name}")).status == 200
+    admin = ["--admin", node.addresses["admin"][0]]
+    code, output = run("top", *admin)
+    lines = output.splitlines()
+    assert code == 0 and lines[0].startswith("hits over the last "), output
+    assert re.match(r"\s+4\s+/hot\.txt\s", lines[1]), output
+    assert re.match(r"\s+1\s+/warm\.txt\s", lines[2]), output
+    code, output = run("top", "--by", "misses", "--json", *admin)
+    assert code == 0 and output.count('"count":1,"error":0') == 2, output
+    assert run("top", "--by", "size", *admin)[0] != 0
+    code, output = run("whatif", *admin)
+    assert code == 0 and "0.25x" in output and "8x" in output, output
+
+
 def test_the_admin_can_be_a_unix_socket(start_node, apps, tmp_path):
     setup = config.node(config.app_origin(apps), config.site(config.route("/*", origin='"app"')))
     socket = tmp_path / "admin.sock"
