@@ -1,7 +1,9 @@
 #include "cache/disk/volume.h"
 
 #include <catch2/catch.hpp>
-#include <numeric>
+#include <mutex>
+#include <random>
+#include <semaphore>
 #include <thread>
 #include <vector>
 
@@ -51,6 +53,47 @@ TEST_CASE("A segment is flushed by bytes or by age, whichever comes first") {
   CHECK_FALSE(store.volume().next_flush());
   REQUIRE(store.put("h/b", 9000));
   CHECK(disk.count(Op::write) == writes + 2);
+}
+
+TEST_CASE("Readers of the open segment do not wait for a disk that is slow to write") {
+  FaultyDisk disk;
+  LogScene store(disk);
+  store.start();
+  REQUIRE(store.put("h/a", 1000));
+  std::binary_semaphore is_writing(0);
+  std::binary_semaphore may_go_on(0);
+  disk.set_hook([&](Op op) {
+    if (op != Op::write) return;
+    is_writing.release();
+    may_go_on.acquire();
+  });
+  bool is_flushed = false;
+  std::thread writer([&] { is_flushed = store.volume().flush().has_value(); });
+  is_writing.acquire();
+  CHECK(store.get("h/a"));
+  may_go_on.release();
+  writer.join();
+  CHECK(is_flushed);
+}
+
+TEST_CASE("A read of bytes that are not in memory says that it would wait") {
+  FaultyDisk disk;
+  LogScene store(disk);
+  store.start();
+  store.fill("h/", 20, 5000);
+  const auto plan = store.volume().plan(store.where("h/0").value());
+  REQUIRE(plan);
+  REQUIRE(plan->ram.empty());
+  std::string bytes(plan->bytes, '\0');
+  disk.set_resident(false);
+  const auto cold = store.volume().file().pread_nowait(bytes, plan->file_offset);
+  REQUIRE(cold);
+  CHECK_FALSE(*cold);
+  disk.set_resident(true);
+  const auto warm = store.volume().file().pread_nowait(bytes, plan->file_offset);
+  REQUIRE(warm);
+  CHECK(**warm == plan->bytes);
+  CHECK(store.volume().verify(*plan, bytes, hash_key("h/0"), "h/0"));
 }
 
 TEST_CASE("Sealed segments are read from the file") {
