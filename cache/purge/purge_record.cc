@@ -22,6 +22,7 @@ bool decode(std::string_view payload, PurgeRecord& record) {
   const auto mode = read_number<std::uint8_t>(payload, 25);
   if (kind > static_cast<std::uint8_t>(PurgeKind::prefix)) return false;
   if (mode > static_cast<std::uint8_t>(PurgeMode::soft)) return false;
+  if (!all_zero(payload.substr(26, 6))) return false;
   record.epoch = read_number<std::uint64_t>(payload, 0);
   record.at = WallTime(std::chrono::seconds(read_number<std::int64_t>(payload, 8)));
   record.identity = read_number<std::uint64_t>(payload, 16);
