@@ -11,6 +11,7 @@ set(VIGNETTE_SANITIZE "" CACHE STRING "sanitizers: empty, address or thread")
 option(VIGNETTE_FUZZ "build the libFuzzer targets" OFF)
 option(VIGNETTE_TESTS "build the tests" ON)
 option(VIGNETTE_PCH "precompile the heavy std, fmt and Catch2 headers" ON)
+option(VIGNETTE_BATCH "compile a folder's sources a batch at a time: half the work for a whole tree, more for one change" OFF)
 
 # The name of this tree, which prefixes its tests: release, debug, asan, tsan or fuzz.
 if(VIGNETTE_FUZZ)
@@ -32,6 +33,11 @@ if(CCACHE)
     CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${LAUNCHER})
   set(CMAKE_C_COMPILER_LAUNCHER ${LAUNCHER})
+endif()
+
+# Files of a batch whose names clash are compiled one by one all the same.
+if(VIGNETTE_BATCH)
+  list(PREPEND CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_SOURCE_DIR}/scripts/compile-batch)
 endif()
 
 find_package(PkgConfig REQUIRED)
@@ -75,6 +81,13 @@ function(vignette_precompiled TARGET)
   endif()
 endfunction()
 
+# vignette_batched(TARGET): its sources are compiled in batches where VIGNETTE_BATCH says so.
+function(vignette_batched TARGET)
+  if(VIGNETTE_BATCH)
+    set_target_properties(${TARGET} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
+  endif()
+endfunction()
+
 # vignette_library(NAME [DEPENDS other folders…] [EXTERNAL targets private to it…] [EXCLUDE files…])
 # One folder is one static library: every .cc in the folder (sub-folders too) but those excluded.
 function(vignette_library NAME)
@@ -86,6 +99,7 @@ function(vignette_library NAME)
   add_library(${NAME} STATIC ${SOURCES})
   target_link_libraries(${NAME} PUBLIC vignette_options ${ARG_DEPENDS} PRIVATE ${ARG_EXTERNAL})
   vignette_precompiled(${NAME})
+  vignette_batched(${NAME})
 endfunction()
 
 # vignette_program(NAME SOURCES files… [DEPENDS targets…] [ALLOCATOR])
