@@ -140,6 +140,7 @@ Result<SnapshotWriter> SnapshotWriter::begin(const Volume& volume) {
   auto file = volume.directory().open(kNewSnapshotFile, OpenMode::replace);
   if (!file) return std::unexpected(file.error());
   std::vector<SegmentRecord> records;
+  records.reserve(volume.segments());
   for (std::uint32_t segment = 0; segment < volume.segments(); ++segment) {
     records.push_back(volume.table().record(segment));
   }
