@@ -14,6 +14,7 @@
 #include "proxy/media/fill_follow.h"
 #include "proxy/media/image_origin.h"
 #include "proxy/media/large_reader.h"
+#include "proxy/media/stored_lookup.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -87,6 +88,11 @@ net::Task<std::expected<void, NoOriginal>> OriginalReader::open() {
   const http::FieldList no_fields{};
   key_ = original_key(origin_, path_, {}, key_string_);
   cache::VariantLookup stored = cache::try_lookup_variant(context_.node.store, no_fields, key_, key_string_);
+  if (stored.lookup.outcome == cache::Lookup::Outcome::must_wait) {
+    auto waited = co_await finish_lookup(context_, std::move(stored), no_fields, key_, key_string_);
+    if (!waited) co_return failed(waited.error());
+    stored = std::move(*waited);
+  }
   if (stored.lookup.outcome == cache::Lookup::Outcome::hit) found_ = std::move(stored.lookup.object);
   const cache::Serve serve =
       found_ ? cache::decide_serve(*found_, context_.loop.wall()).serve : cache::Serve::must_revalidate;

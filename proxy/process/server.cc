@@ -44,6 +44,13 @@ cache::MemoryStoreOptions store_options(const conf::Config& config, const cache:
           .purges = &purges};
 }
 
+cache::DiskStoreOptions disk_options(const conf::Config& config) {
+  cache::DiskStoreOptions options;
+  for (const conf::DiskOptions& disk : config.cache.disk) options.disks.push_back({disk.path, disk.size});
+  options.write_bytes_per_day = config.cache.disk_writes_per_day;
+  return options;
+}
+
 Result<net::Address> socket_address(const conf::Address& address) {
   return net::Address::parse(address.to_string());
 }
@@ -83,7 +90,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       metrics_(worker_count_),
       node_metrics_(metrics_),
       purges_(clock_),
-      store_(store_options(*config_, purges_)),
+      store_(store_options(*config_, purges_), disk_options(*config_), clock_, log_),
       fills_(store_, clock_),
       insight_(worker_count_, config_->cache.memory),
       file_pool_("files", kFileThreads, kFileQueue),
@@ -139,6 +146,7 @@ bool Server::start() {
     return false;
   }
   if (!open_purges() || !start_imaging(*config_)) return false;
+  store_.start();
   register_metrics();
   watch_signals();
   for (unsigned i = 0; i < worker_count_; ++i) {
@@ -236,6 +244,7 @@ bool Server::build_first_snapshot() {
 
 // Without anything that outlives the process there is nothing that a purge would have to survive for.
 bool Server::open_purges() {
+  purges_.set_oldest_alive([this] { return oldest_sequence(); });
   std::string folder = config_->cache.state;
   if (folder.empty() && !config_->cache.disk.empty()) folder = config_->cache.disk.front().path;
   if (folder.empty()) return true;
@@ -401,6 +410,7 @@ void Server::stop_all() {
   health_.reset();
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();
+  store_.stop();  // its readers post to the workers
   imaging_.reset();
   workers_.clear();
   metric_callbacks_.clear();

@@ -20,7 +20,7 @@
 #include "cache/fill_table.h"
 #include "cache/insight/insight.h"
 #include "cache/purge/purge_book.h"
-#include "cache/memory_store.h"
+#include "cache/tiered_store.h"
 #include "conf/loader.h"
 #include "net/worker.h"
 #include "proxy/admin/admin_server.h"
@@ -71,6 +71,7 @@ class Server {
   // server_report.cc
   void register_metrics();
   std::string status_json() const;
+  std::uint64_t oldest_sequence();
   static std::string_view listener_kind(const conf::Listener& options);
   SnapshotOptions snapshot_options(std::uint64_t generation) const;
 
@@ -87,7 +88,7 @@ class Server {
   Metrics metrics_;
   NodeMetrics node_metrics_;
   cache::PurgeBook purges_;
-  cache::MemoryStore store_;
+  cache::TieredStore store_;
   cache::FillTable fills_;
   cache::Insight insight_;
   BoundedPool file_pool_;

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "proxy/process/allocator.h"
+#include "proxy/process/disk_report.h"
 #include "proxy/process/server.h"
 
 namespace vignette::proxy {
@@ -53,6 +54,7 @@ void Server::register_metrics() {
       [this, number] { return number(reloads_failed_); });
   add(counter, "vignette_access_log_dropped_total", "Access log lines dropped.",
       [this, number] { return number(access_log_ ? access_log_->dropped_lines() : 0); });
+  register_disk_metrics(store_, metrics_, metric_callbacks_);
   for (unsigned i = 0; i < worker_count_; ++i) {
     std::string index = std::to_string(i);
     auto add_worker = [&](MetricType type, std::string_view name, std::string_view help,
@@ -71,6 +73,14 @@ void Server::register_metrics() {
         counter, "vignette_accept_exhausted_total", "Accepts put off because descriptors ran out.",
         [number](NodeWorker& worker) { return number(worker.loop().counters().accept_exhausted.load()); });
   }
+}
+
+// What compaction of the book of purges may forget about: 0 as long as that is not known.
+std::uint64_t Server::oldest_sequence() {
+  std::uint64_t oldest = purges_.sequence();
+  if (const cache::DiskStore* disk = store_.disk()) oldest = std::min(oldest, disk->oldest_sequence());
+  store_.visit([&oldest](const cache::Object& object) { oldest = std::min(oldest, object.sequence()); });
+  return oldest;
 }
 
 std::string Server::status_json() const {
@@ -104,6 +114,7 @@ std::string Server::status_json() const {
   json.key("cache").begin_object();
   json.field("objects", cache.objects).field("bytes", cache.bytes).field("used_bytes", cache.used_bytes);
   json.field("budget_bytes", cache.budget_bytes).field("open_fills", fills_.stats().open).end_object();
+  write_disks(json, store_.disk_stats());
   json.key("origins").raw(servers_.status_json());
   json.end_object();
   return text;

@@ -70,7 +70,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
       metrics_(options.workers),
       node_metrics_(metrics_),
       purges_(clock_),
-      store_(store_options(toml, purges_)),
+      store_(store_options(toml, purges_), options.disk, clock_, log_),
       fills_(store_, clock_),
       insight_(options.workers, store_.stats().budget_bytes),
       files_("files", 2, 1024),
@@ -95,6 +95,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
     node_.access_log = access_log_.get();
   }
   snapshot_ = build(toml);
+  store_.start();
   if (options.imaging) {
     const conf::ImageOptions& images = snapshot_->config->images;
     imaging_ = std::make_unique<proxy::ImagingService>(
@@ -134,6 +135,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
 TestNode::~TestNode() {
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();
+  store_.stop();
   std::promise<void> done;
   main_.post([&] {
     health_.reset();

@@ -19,7 +19,7 @@
 #include "base/metrics.h"
 #include "cache/fill_table.h"
 #include "cache/insight/insight.h"
-#include "cache/memory_store.h"
+#include "cache/tiered_store.h"
 #include "net/worker.h"
 #include "proxy/media/imaging_service.h"
 #include "proxy/node.h"
@@ -48,8 +48,9 @@ class TestNode {
  public:
   struct Options {
     unsigned workers = 1;
-    bool imaging = false;     // starts the real vignette-imaging program
-    bool access_log = false;  // keeps its lines for access_log()
+    bool imaging = false;               // starts the real vignette-imaging program
+    bool access_log = false;            // keeps its lines for access_log()
+    cache::DiskStoreOptions disk = {};  // behind the memory tier; none by default
   };
   // Throws with all diagnostics when the configuration is wrong. Every listener's port must be 0.
   explicit TestNode(const std::string& toml) : TestNode(toml, Options()) {}
@@ -63,10 +64,10 @@ class TestNode {
   void drain();
   // The sum of a counter or gauge over its label sets whose line contains `labels`; 0 when absent.
   double metric(std::string_view name, std::string_view labels = "");
-  cache::MemoryStore& store() { return store_; }
-  cache::Insight& insight() { return insight_; }
+  cache::TieredStore& store() { return store_; }
   // What POST /v1/purge answers to this order: the status, a blank and the JSON.
   std::string purge(const std::string& order);
+  cache::Insight& insight() { return insight_; }
   // Log lines so far.
   std::string log_text();
   // Lines of the access log so far, oldest first.
@@ -88,7 +89,7 @@ class TestNode {
   Metrics metrics_;
   proxy::NodeMetrics node_metrics_;
   cache::PurgeBook purges_;
-  cache::MemoryStore store_;
+  cache::TieredStore store_;
   cache::FillTable fills_;
   cache::Insight insight_;
   BoundedPool files_;
