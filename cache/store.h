@@ -15,7 +15,7 @@ namespace vignette::cache {
 struct Lookup {
   enum class Outcome : std::uint8_t { miss, hit, must_wait };
   Outcome outcome = Outcome::miss;
-  ObjectRef object;  // set exactly for a hit; fresh or stale is for the caller to decide (freshness.h)
+  ObjectRef object;        // set exactly for a hit; fresh or stale is for the caller to decide (freshness.h)
   bool from_disk = false;  // a hit that was read from there
 };
 

@@ -24,7 +24,8 @@ void append_date(WallTime date, std::string& out);
 // Names must be lower case in a list, so they are written to `names`, which must live as long as `out`.
 bool read_stored_fields(std::string_view stored, std::string& names, http::FieldList& out);
 
-// Whether a field carries purge tags: Cache-Tag, Surrogate-Key, xkey, Cache-Groups (RFC 9875). They are for us.
+// Whether a field carries purge tags: Cache-Tag, Surrogate-Key, xkey, Cache-Groups (RFC 9875). They are for
+// us.
 bool is_tag_field(std::string_view name);
 bool has_tags(const http::FieldList& fields);
 

@@ -97,8 +97,10 @@ std::vector<Option> cache_options() {
             "Responses larger than this pass through and are not stored. Never more than `cache.memory`: a "
             "larger default is lowered to it, a larger value in the file is an error."),
       value("state", &C::state, path_to_be(), Reload::restart,
-            "The folder for the journal of purges, so that they outlive the process. Without it and with disks, "
-            "the first disk's. Losing the journal costs what is stored: nothing older than a new one is served."),
+            "The folder for the journal of purges, so that they outlive the process. Without it and with "
+            "disks, "
+            "the first disk's. Losing the journal costs what is stored: nothing older than a new one is "
+            "served."),
       disks(),
       value("disk_writes_per_day", &C::disk_writes_per_day, size(0, 256 * kTiB), Reload::restart,
             "Bytes a day that may be written to all disks together, so that flash lasts; `0` is no limit. An "

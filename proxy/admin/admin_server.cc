@@ -98,7 +98,8 @@ std::optional<AdminServer::Answer> AdminServer::check_source(const State& state,
 AdminServer::Answer AdminServer::answer(const State& state, const http::RequestHead& request) {
   if (auto refused = check_source(state, request)) return std::move(*refused);
   if (request.method != http::Method::get && request.method != http::Method::head) {
-    return {.status = 405, .body = error_json("the admin API is read with GET, and /v1/purge ordered with POST")};
+    return {.status = 405,
+            .body = error_json("the admin API is read with GET, and /v1/purge ordered with POST")};
   }
   if (request.path == "/metrics")
     return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = state.sources.metrics()};
@@ -123,7 +124,8 @@ net::Task<AdminServer::Answer> AdminServer::take_order(const State& state, net::
   if (request.framing != http::Framing::length) {
     co_return Answer{.status = 411, .body = error_json("an order comes with its Content-Length")};
   }
-  if (request.content_length > kMaxBody) co_return Answer{.status = 413, .body = error_json("the order is too long")};
+  if (request.content_length > kMaxBody)
+    co_return Answer{.status = 413, .body = error_json("the order is too long")};
   const auto length = static_cast<std::size_t>(request.content_length);
   std::size_t size = std::min(body.size(), length);
   body.resize(length);

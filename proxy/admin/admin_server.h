@@ -28,10 +28,10 @@ class AdminServer {
     std::function<std::string()> status;   // JSON, like the rest
     std::function<std::string()> origins;
     std::function<std::string()> strands;
+    Node* node = nullptr;                   // null: there is no /v1/purge
+    std::function<SnapshotRef()> snapshot;  // with it
     std::function<std::string()> what_if;
     std::function<std::optional<std::string>(std::string_view query)> top;  // nullopt: not a question for it
-    Node* node = nullptr;                                                   // null: there is no /v1/purge
-    std::function<SnapshotRef()> snapshot;                                  // with it
   };
 
   AdminServer(net::Worker& loop, Sources sources);

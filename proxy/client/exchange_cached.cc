@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "cache/stored_fields.h"
 #include "cache/purge/purge_book.h"
+#include "cache/stored_fields.h"
 #include "cache/vary.h"
 #include "http/accept.h"
 #include "proxy/client/exchange.h"

@@ -14,7 +14,8 @@ constexpr Duration kOriginBodyStall = std::chrono::seconds(60);
 
 // They are for caches of ours.
 void remove_tag_fields(http::FieldList& fields) {
-  for (const std::string_view name : {"cache-tag", "surrogate-key", "xkey", "cache-groups"}) fields.remove(name);
+  for (const std::string_view name : {"cache-tag", "surrogate-key", "xkey", "cache-groups"})
+    fields.remove(name);
 }
 
 }  // namespace

@@ -4,9 +4,9 @@
 
 #include "cache/freshness.h"
 #include "cache/manifest.h"
+#include "cache/purge/purge_book.h"
 #include "http/range.h"
 #include "net/signal.h"
-#include "cache/purge/purge_book.h"
 #include "net/worker.h"
 #include "proxy/media/large_run.h"
 #include "proxy/media/purge_names.h"
