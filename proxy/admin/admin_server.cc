@@ -97,7 +97,8 @@ std::optional<AdminServer::Answer> AdminServer::check_source(const State& state,
 
 AdminServer::Answer AdminServer::answer(const State& state, const http::RequestHead& request) {
   if (auto refused = check_source(state, request)) return std::move(*refused);
-  if (request.method != http::Method::get && request.method != http::Method::head) {
+  const bool is_order = state.sources.node && request.path == "/v1/purge";
+  if (is_order || (request.method != http::Method::get && request.method != http::Method::head)) {
     return {.status = 405,
             .body = error_json("the admin API is read with GET, and /v1/purge ordered with POST")};
   }

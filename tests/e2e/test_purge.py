@@ -1,20 +1,23 @@
 """What was purged does not come back: not after kill -9, not by a fill that was under way, not as another size."""
 
+import http.client
 import http.server
 import json
 import random
 import subprocess
 import threading
+import time
 
 import pytest
 
 from support import config, photos, places
 from support.client import curl
 from support.process import wait_until
-from support.vignette import Vignette
+from support.vignette import Vignette, split_address
 
 ROUNDS = 3
 URL = "http://test"
+WRITTEN_AFTER = 2.0  # seconds
 
 
 def with_disk(text):
@@ -37,6 +40,12 @@ def ask(node, path):
 def serving(node):
     disks = node.status()["disks"]
     return bool(disks) and disks[0]["state"] == "serving"
+
+
+def await_written(node, objects):
+    """They are in the disk's index, and what is indexed is written within a second."""
+    wait_until(lambda: node.status()["disks"][0]["objects"] >= objects, 20, "objects on disk")
+    time.sleep(WRITTEN_AFTER)
 
 
 def kill(node):
@@ -120,8 +129,7 @@ def test_what_was_purged_stays_away_after_kill_9(directory, origin):
             for path in paths:
                 name, version = version_of(with_node, path).split(" v")
                 assert name == path and allowed[path] <= int(version) <= origin.version
-            # On the disk by then: a second at most in the queue and the open segment.
-            wait_until(lambda n=with_node: n.status()["disks"][0]["objects"] >= len(paths), 20, "objects on disk")
+            await_written(with_node, len(paths))
             origin.version += 1
             chosen = rng.sample(paths, 3)
             purge(with_node, URL + chosen[0])
@@ -181,7 +189,7 @@ def test_a_photo_goes_with_all_its_sizes(directory):
     try:
         wait_until(lambda: serving(with_node), 20, "the disk made")
         assert [ask(with_node, path).status for path in cats + dogs] == [200] * 8
-        wait_until(lambda: with_node.status()["disks"][0]["objects"] >= 8, 20, "objects on disk")
+        await_written(with_node, 8)
         (folder / "cat.jpg").unlink()
         (folder / "dog.jpg").unlink()
         assert [ask(with_node, path).status for path in cats + dogs] == [200] * 8
@@ -210,3 +218,36 @@ def test_the_command_says_what_is_wrong(directory, origin):
         assert "would purge 1 objects" in purge(node, URL + "/a", "--dry-run")
         assert purge(node, URL + "/a", "--soft").startswith("purge ")
         assert node.metric("vignette_purges_total") == 1
+
+
+def test_the_api_takes_whole_orders_of_its_own_pages_only(directory, origin):
+    text = config.node(config.app_origin([origin]), config.site(config.route("/*", origin='"app"')))
+    with Vignette(directory, text) as node:
+        assert version_of(node, "/a") == "/a v1"
+
+        def post(body, method="POST", **fields):
+            connection = http.client.HTTPConnection(*split_address(node.addresses["admin"][0]), timeout=10)
+            connection.putrequest(method, "/v1/purge")
+            for name, value in fields.items():
+                connection.putheader(name.replace("_", "-"), value)
+            connection.endheaders()
+            connection.send(body)
+            answer = connection.getresponse()
+            told = json.loads(answer.read())
+            connection.close()
+            return answer.status, told, answer.getheader("Allow")
+
+        order = b'{"all": true}'
+        length = str(len(order))
+        assert post(b"", "GET")[::2] == (405, "POST")
+        assert post(b"d\r\n" + order + b"\r\n0\r\n\r\n", Transfer_Encoding="chunked")[0] == 411
+        assert post(b"", Content_Length=str(256 * 1024 + 1))[0] == 413
+        assert post(order, Content_Length=length, Origin="http://evil.example")[0] == 403
+        assert post(b"{" * 7, Content_Length="7")[0] == 400
+        assert version_of(node, "/a") == "/a v1"
+        origin.version = 2
+        assert version_of(node, "/a") == "/a v1"
+        status, receipt, _ = post(order, Content_Length=length)
+        assert (status, receipt["kind"], receipt["mode"]) == (200, "all", "hard")
+        assert version_of(node, "/a") == "/a v2"
+        assert node.metric("vignette_cache_purged_total") == 1
