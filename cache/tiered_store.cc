@@ -61,21 +61,29 @@ void TieredStore::post(Executor& executor, std::move_only_function<void(Lookup)>
   });
 }
 
+TieredStore::Place TieredStore::join_flight(const Key& key, std::string_view key_string, Waiter& waiter) {
+  Stripe& stripe = stripe_of(key);
+  const std::lock_guard lock(stripe.mutex);
+  auto [flight, is_first] = stripe.flights.try_emplace(key);
+  if (is_first) flight->second.key_string = key_string;
+  if (flight->second.key_string != key_string) return Place::clash;
+  flight->second.waiters.push_back(std::move(waiter));
+  return is_first ? Place::first : Place::joined;
+}
+
 void TieredStore::lookup(const Key& key, std::string_view key_string, Executor& executor,
                          std::move_only_function<void(Lookup)> completion) {
   Lookup now = try_lookup(key, key_string);
   if (now.outcome != Lookup::Outcome::must_wait) return post(executor, std::move(completion), std::move(now));
-  {
-    const std::lock_guard lock(stripe_of(key).mutex);
-    auto [flight, is_first] = stripe_of(key).flights.try_emplace(key);
-    if (is_first) flight->second.key_string = key_string;
-    if (flight->second.key_string == key_string) {
-      flight->second.waiters.push_back({&executor, std::move(completion)});
-      if (!is_first) return;
-    }
+  Waiter waiter{&executor, std::move(completion)};
+  switch (join_flight(key, key_string, waiter)) {
+    case Place::first:
+      return start_read(key, std::string(key_string), 1);
+    case Place::joined:
+      return;
+    case Place::clash:  // another object of the same hash is being read: a miss
+      return post(executor, std::move(waiter.completion), {});
   }
-  if (completion) return post(executor, std::move(completion), {});  // a clash of hashes is a miss
-  start_read(key, std::string(key_string), 1);
 }
 
 void TieredStore::start_read(const Key& key, std::string key_string, int attempt) {

@@ -73,6 +73,7 @@ class TieredStore final : public Store {
     std::string key_string;
     std::vector<Waiter> waiters;
   };
+  enum class Place : std::uint8_t { first, joined, clash };
   struct alignas(64) Stripe {
     std::mutex mutex;  // before any of memory's or the disk's
     std::unordered_map<Key, Flight, KeyHash> flights;
@@ -85,6 +86,8 @@ class TieredStore final : public Store {
   // Memory judges what it has; this is for what comes from the disk.
   bool is_dead(const Object& object) const { return judge(purges(), object) == Verdict::dead; }
   void offer_again(const ObjectRef& object);
+  // Takes `waiter` unless there is a clash.
+  Place join_flight(const Key& key, std::string_view key_string, Waiter& waiter);
   void start_read(const Key& key, std::string key_string, int attempt);
   void end_read(const Key& key, std::string key_string, DiskRead read, int attempt);
   static void post(Executor& executor, std::move_only_function<void(Lookup)> completion, Lookup answer);

@@ -152,6 +152,8 @@ class DiskVolume final : private ReclaimPolicy {
   void drop_front();
   void go_offline();
 
+  bool queue_wipe(const Key& key, std::move_only_function<void(Result<void>)>& done, Result<void>& now);
+
   // Reading (disk_volume_read.cc)
   DiskRead miss(DiskCount why);
   std::optional<DiskRead> read_now(Reading& reading);
