@@ -492,6 +492,7 @@ TEST_CASE("Readers on other threads see whole objects while segments are written
     }
   };
   std::vector<std::thread> readers;
+  readers.reserve(2);
   for (unsigned i = 0; i < 2; ++i) readers.emplace_back(read, i);
   for (int i = 0; i < 100'000 && (right < 50 || volume.counters().reclaimed <= 10); ++i) {
     const std::string name = "h/" + std::to_string(i);
