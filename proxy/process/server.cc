@@ -254,7 +254,8 @@ bool Server::open_purges() {
   auto opened = purges_.open_journal(folder, report);
   if (!opened) {
     log_.error("[cache] state {}: {} ({})", folder, opened.error().where, explain(opened.error()));
-    return false;
+    // A disk may be missing. Numbers are then those of no journal, so all that is on disks counts as purged.
+    return config_->cache.state.empty();
   }
   if (!report.empty()) log_.error("{}", report);
   return true;
