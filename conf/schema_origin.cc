@@ -44,7 +44,7 @@ std::optional<std::string> bad_region(std::string_view name) {
   return fmt::format("expected a region such as \"eu-central-1\", not \"{}\"", name);
 }
 
-std::optional<std::string> bad_parameter(std::string_view name) {
+std::optional<std::string> bad_version_parameter(std::string_view name) {
   const auto good = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   };
@@ -145,7 +145,7 @@ std::vector<Option> s3_rows() {
             "certificate covers, is in the path anyway."),
       value("requester_pays", &S::requester_pays, boolean(), Reload::live,
             "Agree to pay for requests to a bucket that asks for it (x-amz-request-payer)."),
-      value("version_query", &S::version_query, text("string", "a parameter's name", bad_parameter),
+      value("version_query", &S::version_query, text("string", "a parameter's name", bad_version_parameter),
             Reload::live,
             "The query parameter by which clients ask for one version of an object (`?versionId=…`); each "
             "version is cached by itself. Without it no query reaches the store. Resizes are always of the "

@@ -1,6 +1,7 @@
 // The rows of `cache` in [[site.route]].
 #include <algorithm>
 
+#include "base/strings.h"
 #include "conf/option_types.h"
 
 namespace vignette::conf {
@@ -10,19 +11,9 @@ using std::chrono::hours;
 using C = RouteCache;
 using K = RouteCacheKey;
 
-bool is_token(std::string_view text) {
-  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           kMarks.find(c) != kMarks.npos;
-  });
-}
-
 std::optional<std::string> bad_key_header(std::string_view name) {
   if (!is_token(name)) return fmt::format("\"{}\" is not a header field name", name);
-  std::string lower(name);
-  std::ranges::transform(lower, lower.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  const std::string lower = to_lower(name);
   if (lower == "cookie") return "name the cookies that matter in \"cookies\"";
   if (lower == "host") return "the host is always in the key";
   return std::nullopt;
@@ -34,7 +25,7 @@ std::optional<std::string> bad_cookie(std::string_view name) {
 }
 
 // "utm_*", "page": no delimiters of a query, a * only at the end.
-std::optional<std::string> bad_parameter(std::string_view name) {
+std::optional<std::string> bad_query_name(std::string_view name) {
   const std::string_view stem = name.substr(0, name.size() - (name.ends_with('*') ? 1 : 0));
   const auto bad = [](char c) {
     return c <= ' ' || c == '\x7f' || c == '&' || c == '=' || c == '*' || c == '#';
@@ -45,12 +36,7 @@ std::optional<std::string> bad_parameter(std::string_view name) {
 }
 
 void sort_once(std::vector<std::string>& names, bool to_lower_case) {
-  for (std::string& name : names) {
-    if (!to_lower_case) continue;
-    std::ranges::transform(name, name.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
-  }
+  if (to_lower_case) std::ranges::for_each(names, lower_in_place);
   std::ranges::sort(names);
   const auto repeated = std::ranges::unique(names);
   names.erase(repeated.begin(), repeated.end());
@@ -80,7 +66,7 @@ Option query_option() {
                     "the origin either, so that no answer can depend on it."};
   option.read = [](Context& context, const Node& node, void* owner) {
     K& key = *static_cast<K*>(owner);
-    const auto type = list_of(text("string", "", bad_parameter), "list of names");
+    const auto type = list_of(text("string", "", bad_query_name), "list of names");
     if (node.is(Node::Kind::array)) {
       if (auto names = type.parse(context, node)) key.query_names = std::move(*names);
       key.query = K::Query::listed;
@@ -96,7 +82,7 @@ Option query_option() {
 std::vector<Option> key_rows() {
   return {
       query_option(),
-      names_option("ignore_query", &K::ignore_query, bad_parameter, false,
+      names_option("ignore_query", &K::ignore_query, bad_query_name, false,
                    "Query parameters to leave out, as with `query`; the others stay, sorted by name: "
                    "`[\"utm_*\", \"fbclid\"]`."),
       names_option("headers", &K::headers, bad_key_header, true,

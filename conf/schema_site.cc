@@ -1,19 +1,12 @@
 // The rows of [[site]] and [[site.route]].
 #include <algorithm>
 
+#include "base/strings.h"
 #include "conf/option_types.h"
 #include "conf/redirect.h"
 
 namespace vignette::conf {
 namespace {
-
-bool is_token(std::string_view text) {
-  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           kMarks.find(c) != kMarks.npos;
-  });
-}
 
 std::optional<std::string> bad_method(std::string_view method) {
   const auto capital = [](char c) { return (c >= 'A' && c <= 'Z') || c == '-' || c == '_'; };
@@ -25,9 +18,7 @@ std::optional<std::string> bad_field_name(std::string_view name) {
   if (!is_token(name)) return fmt::format("\"{}\" is not a header field name", name);
   static constexpr std::string_view kFraming[] = {
       "connection", "content-length", "date", "keep-alive", "te", "trailer", "upgrade", "transfer-encoding"};
-  std::string lower(name);
-  std::ranges::transform(lower, lower.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  const std::string lower = to_lower(name);
   if (std::ranges::find(kFraming, lower) == std::ranges::end(kFraming)) return std::nullopt;
   return fmt::format("\"{}\" belongs to the connection and cannot be changed", name);
 }

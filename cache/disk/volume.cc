@@ -15,14 +15,14 @@ namespace {
 constexpr std::uint32_t kLargestSegmentBytes = 64 * 1024 * 1024;
 constexpr std::uint32_t kMostSegments = 1U << 24;
 
-std::unexpected<Error> refused(Code code, const char* why) { return fail(code, Blame::internal, why); }
+std::unexpected<Error> cannot(Code code, const char* why) { return fail(code, Blame::internal, why); }
 
 Result<std::uint32_t> wanted_segments(const VolumeOptions& options) {
   const std::uint32_t size = options.segment_bytes;
   VCHECK(size >= kSmallestSegmentBytes && size <= kLargestSegmentBytes && (size & (size - 1)) == 0);
   const std::uint64_t room = options.bytes > kSegmentsBegin ? options.bytes - kSegmentsBegin : 0;
   const std::uint64_t segments = std::min<std::uint64_t>(room / size, kMostSegments);
-  if (segments < kFewestSegments) return refused(Code::limit, "a volume has at least four segments");
+  if (segments < kFewestSegments) return cannot(Code::limit, "a volume has at least four segments");
   return static_cast<std::uint32_t>(segments);
 }
 
@@ -122,9 +122,9 @@ Result<Location> Volume::append(const Object& object) {
   const std::optional<std::uint32_t> bytes = needle_bytes(object, longest_needle());
   if (!bytes && needle_bytes(object, std::numeric_limits<std::uint32_t>::max() - kNeedleAlignment)) {
     count(counters_.refused_too_long);
-    return refused(Code::limit, "the object is longer than a needle may be");
+    return cannot(Code::limit, "the object is longer than a needle may be");
   }
-  if (!bytes) return refused(Code::unsupported, "the object has values that the disk format does not hold");
+  if (!bytes) return cannot(Code::unsupported, "the object has values that the disk format does not hold");
   if (auto room = make_room(*bytes); !room) return std::unexpected(room.error());
   const NeedlePlace place{open_->segment(), open_->next_offset(), open_->generation()};
   const FooterEntry entry = encode_needle(object, place, seed_, open_->room(*bytes));
@@ -149,7 +149,7 @@ Result<Location> Volume::finish_append(const FooterEntry& entry) {
 }
 
 Result<void> Volume::make_room(std::uint32_t bytes) {
-  if (!is_started_) return refused(Code::unavailable, "the volume is not read yet");
+  if (!is_started_) return cannot(Code::unavailable, "the volume is not read yet");
   if (open_ && open_->fits(bytes)) return {};
   if (open_) {
     if (auto sealed = seal(); !sealed) return sealed;
@@ -165,11 +165,11 @@ Result<void> Volume::make_room(std::uint32_t bytes) {
 Result<void> Volume::open_next() {
   if (!drained_) prepare_next();
   if (!drained_ || next_generation_ == kQuarantinedGeneration) {
-    return refused(Code::unavailable, "no segment of the volume can be written");
+    return cannot(Code::unavailable, "no segment of the volume can be written");
   }
   if (table_.is_pinned(*drained_)) {
     count(counters_.refused_pinned);
-    return refused(Code::unavailable, "the next segment of the volume is still being read");
+    return cannot(Code::unavailable, "the next segment of the volume is still being read");
   }
   const std::uint32_t segment = *std::exchange(drained_, std::nullopt);
   table_.set_open(segment, next_generation_++);
@@ -287,7 +287,7 @@ Result<void> Volume::close() {
 
 Result<void> Volume::wipe(const Location& location) {
   if (table_.generation(location.segment) != location.generation || location.generation == 0) return {};
-  if (!plan(location)) return refused(Code::not_found, "no needle has that location");
+  if (!plan(location)) return cannot(Code::not_found, "no needle has that location");
   if (open_ && open_->generation() == location.generation) {
     if (auto flushed = flush(); !flushed) return flushed;
     open_->mark_filler(location.offset);

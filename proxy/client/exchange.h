@@ -178,7 +178,7 @@ class Exchange {
   std::optional<std::string_view> fill_query_;     // of routes to servers: what a fill asks for
   std::optional<http::RequestDirectives> wishes_;  // where the route obeys them, once they were read
   cache::Key key_;
-  cache::ObjectRef found_;  // what the lookup brought, stale or not
+  cache::ObjectRef found_;   // what the lookup brought, stale or not
   bool is_on_disk_ = false;  // nothing was found yet, but a slower tier has something
   cache::ServeDecision decision_;
   cache::CacheStatus status_;  // becomes Cache-Status

@@ -14,12 +14,6 @@
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
-namespace {
-
-constexpr std::size_t kSlicesATurn = 8;
-
-}  // namespace
-
 bool Exchange::may_serve_stale() {
   if (!found_ || cache::judge(context_.node.store.purges(), *found_) == cache::Verdict::dead) return false;
   cache::ServeDecision decision = cache::decide_serve(*found_, context_.loop.wall(), obeyed());

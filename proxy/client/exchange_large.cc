@@ -3,15 +3,10 @@
 #include "base/check.h"
 #include "proxy/client/exchange.h"
 #include "proxy/client/part.h"
+#include "proxy/media/fill_follow.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
-namespace {
-
-constexpr std::size_t kSlicesATurn = 8;
-
-}  // namespace
-
 // Whether a fill of this request should begin with the first chunk only: a part is asked for, and the answer
 // is sure to be kept.
 bool Exchange::wants_part() const {

@@ -12,6 +12,8 @@ namespace vignette::proxy {
 
 struct WorkerContext;
 
+// Slices that a reader is asked for at a time.
+inline constexpr std::size_t kSlicesATurn = 8;
 // Longest wait for the head of a fill, whoever runs it.
 inline constexpr Duration kHeadWait = std::chrono::seconds(60);
 // Longest wait for the next bytes: the fill has a shorter one of its own, so this never fires first.

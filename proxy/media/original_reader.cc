@@ -22,7 +22,6 @@ namespace {
 
 using imaging::ErrorClass;
 
-constexpr std::size_t kSlicesATurn = 8;
 constexpr std::size_t kBytesATurn = std::size_t{1} << 20;  // copied, then others have a turn
 
 std::unexpected<NoOriginal> refused(int status, std::string_view text, std::string_view retry_after = "") {

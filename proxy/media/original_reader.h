@@ -54,7 +54,9 @@ class OriginalReader {
   net::Task<std::expected<void, NoOriginal>> open();
   // After open(): the stored response.
   const cache::Object& object() const { return *object_; }
-  bool has_object() const { return static_cast<bool>(object_); }  // also where its status refuses the original
+  bool has_object() const {
+    return static_cast<bool>(object_);
+  }  // also where its status refuses the original
   // After open(), once: the bytes and what their header claims. Error closed: cut short on the way.
   net::Task<std::expected<Original, NoOriginal>> read();
 

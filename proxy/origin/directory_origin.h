@@ -15,9 +15,9 @@ class DirectoryOrigin final : public Origin {
 
   // Regular files only; directories, names that begin with a dot, symlinks and everything else: 404.
   // Validators are the file's: a strong ETag of modification time and size, Last-Modified. Methods other
-  // than GET and HEAD: 405. If-None-Match and If-Modified-Since are heard: 304; If-Match: 412; a single Range,
-  // with If-Range: 206, 416. Errors: exhausted (descriptors, pool), unavailable (the directory itself cannot
-  // be opened), timeout, io; of the body: closed when the file has changed meanwhile.
+  // than GET and HEAD: 405. If-None-Match and If-Modified-Since are heard: 304; If-Match: 412; a single
+  // Range, with If-Range: 206, 416. Errors: exhausted (descriptors, pool), unavailable (the directory itself
+  // cannot be opened), timeout, io; of the body: closed when the file has changed meanwhile.
   net::Task<Result<OriginResponse>> fetch(WorkerContext& context, const OriginRequest& request) override;
 
   const std::string& path() const { return path_; }

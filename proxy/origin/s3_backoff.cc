@@ -5,7 +5,7 @@
 namespace vignette::proxy {
 namespace {
 
-constexpr std::uint32_t kMostDoublings = 16;
+constexpr std::uint32_t kMostWindowDoublings = 16;
 
 // Half of `whole` for sure, the rest by chance: nodes that were refused together do not come back together.
 Duration jittered(Duration whole, double jitter) {
@@ -14,7 +14,7 @@ Duration jittered(Duration whole, double jitter) {
 }
 
 Duration doubled(Duration first, std::uint32_t times, Duration longest) {
-  return std::min<Duration>(first * (1U << std::min(times, kMostDoublings)), longest);
+  return std::min<Duration>(first * (1U << std::min(times, kMostWindowDoublings)), longest);
 }
 
 }  // namespace
