@@ -15,9 +15,6 @@
 namespace vignette::proxy {
 namespace {
 
-constexpr Duration kBodyStall = std::chrono::seconds(30);
-// A paced fill whose slowest reader takes nothing for this long cuts it.
-constexpr Duration kReaderStall = std::chrono::seconds(60);
 constexpr std::string_view kFirstPart = "bytes=0-1048575";
 static_assert(cache::kChunkBytes == 1048576);
 

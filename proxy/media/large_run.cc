@@ -11,9 +11,6 @@
 namespace vignette::proxy {
 namespace {
 
-constexpr Duration kBodyStall = std::chrono::seconds(30);
-// A pulled run whose reader takes nothing for this long ends.
-constexpr Duration kReaderStall = std::chrono::seconds(60);
 constexpr Duration kLookEvery =
     std::chrono::seconds(1);  // whether the reader of the last chunk is still there
 

@@ -23,7 +23,7 @@ constexpr std::size_t kMaxTokenFileBytes = 16 * 1024;
 
 using Failure = std::unexpected<std::string>;
 
-struct Answer {
+struct ServiceAnswer {
   int status = 0;
   std::string body;
 };
@@ -44,14 +44,14 @@ class Service {
         endpoint_(node.servers.server(fmt::format("{} (credentials)", origin), url.address.to_string()),
                   url.address, std::move(tls), url.address.host, Duration::zero()) {}
 
-  net::Task<Result<Answer>> ask(WorkerContext& context, const Question& question) const;
+  net::Task<Result<ServiceAnswer>> ask(WorkerContext& context, const Question& question) const;
 
  private:
   const std::string host_;
   const Endpoint endpoint_;
 };
 
-net::Task<Result<Answer>> Service::ask(WorkerContext& context, const Question& question) const {
+net::Task<Result<ServiceAnswer>> Service::ask(WorkerContext& context, const Question& question) const {
   auto connection =
       co_await context.pools.connect(endpoint_, context.loop.now() + CredentialSource::kConnect);
   if (!connection) co_return std::unexpected(connection.error());
@@ -74,7 +74,7 @@ net::Task<Result<Answer>> Service::ask(WorkerContext& context, const Question& q
       co_await transact(std::move(*connection), request,
                         {.first_byte = CredentialSource::kFirstByte, .reusable = false}, response, progress);
   if (!done) co_return std::unexpected(done.error());
-  Answer answer{.status = response.head->status, .body = {}};
+  ServiceAnswer answer{.status = response.head->status, .body = {}};
   while (response.body) {
     auto piece = co_await response.body->next(context.loop.now() + CredentialSource::kFirstByte);
     if (!piece) co_return std::unexpected(piece.error());
@@ -87,10 +87,12 @@ net::Task<Result<Answer>> Service::ask(WorkerContext& context, const Question& q
   co_return answer;
 }
 
-bool is_cancelled(const Result<Answer>& answer) { return !answer && answer.error().code == Code::cancelled; }
+bool is_cancelled(const Result<ServiceAnswer>& answer) {
+  return !answer && answer.error().code == Code::cancelled;
+}
 
 // Why there is no 200; "" when there is.
-std::string trouble(const Result<Answer>& answer) {
+std::string trouble(const Result<ServiceAnswer>& answer) {
   if (!answer) return fmt::format("{} ({})", explain(answer.error()), answer.error().where);
   return answer->status == 200 ? std::string() : fmt::format("it answered {}", answer->status);
 }
@@ -184,14 +186,15 @@ class InstanceSource final : public CredentialSource {
   }
 
  private:
-  net::Task<Result<Answer>> get(WorkerContext& context, std::string_view path, std::string_view token) const {
+  net::Task<Result<ServiceAnswer>> get(WorkerContext& context, std::string_view path,
+                                       std::string_view token) const {
     auto answer = co_await service_.ask(
         context,
         {.method = http::Method::get, .target = path, .field = "x-aws-ec2-metadata-token", .value = token});
     co_return answer;
   }
 
-  static std::string no_token(const Result<Answer>& answer, const std::string& wrong) {
+  static std::string no_token(const Result<ServiceAnswer>& answer, const std::string& wrong) {
     if (!answer && answer.error().code == Code::timeout) {
       return fmt::format(
           "no session token came ({}); in a container the instance's hop limit (HttpPutResponseHopLimit) "
