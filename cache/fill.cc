@@ -77,11 +77,13 @@ bool Fill::is_purged() const {
   return book->judge(sequence_, key_string_, "") == Verdict::dead;
 }
 
-// Whether a purge has named it since it began; those who joined after that purge are then refused.
+// Whether a purge has named it. Who may have joined after that is then refused: of several purges only the
+// last is known, so that is everybody who joined after the fill began or after the only purge before that.
 bool Fill::was_purged(const Object& object) {
   const PurgeBook* book = store_.purges();
   if (!book || book->judge(object) != Verdict::dead) return false;
-  refused_from_.store(book->death_of(object.key_string(), object.tags()), std::memory_order_release);
+  const std::uint64_t death = book->death_of(object.key_string(), object.tags());
+  refused_from_.store(std::min(death, sequence_ + 1), std::memory_order_release);
   return true;
 }
 
@@ -173,9 +175,11 @@ HeadVerdict Fill::set_head(int attempt, const ObjectHead& head, Reason not_store
   const Reason reason = find_room(head, not_stored);
   ObjectRef object = make_object(head, reason);
   const bool is_private = reason != Reason::none || !object->is_shareable();
-  if (was_purged(*object) && !is_private) leave_table(Pass::leave);
+  bool purged = false;
   {
     const Lock lock(mutex_);
+    purged =
+        was_purged(*object);  // under the lock: who joins now sees the purge, or the object by which to judge
     object_ = std::move(object);
     reason_ = reason;
     if (is_private) private_to_ = attempt;
@@ -184,6 +188,7 @@ HeadVerdict Fill::set_head(int attempt, const ObjectHead& head, Reason not_store
     wake_readers();
     wake_losers();
   }
+  if (purged && !is_private) leave_table(Pass::leave);
   note_sharing(is_private);
   return reason == Reason::none ? HeadVerdict::storing : HeadVerdict::passing;
 }
@@ -302,6 +307,8 @@ Result<ObjectRef> Fill::commit(int attempt) {
 void Fill::publish_end(FillState state, ObjectRef object) {
   const Lock lock(mutex_);
   attempts_[winner_].running = false;
+  // Whoever joined before there was a head could not be told by its tags; who reads already goes on.
+  if (object && this->state() == FillState::waiting_head) was_purged(*object);
   object_ = std::move(object);
   state_.store(state, std::memory_order_release);
   wake_readers();

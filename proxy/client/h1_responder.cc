@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "http/chunked.h"
+#include "http/date.h"
 #include "http/status.h"
 
 namespace vignette::proxy {
@@ -68,7 +69,7 @@ void H1Responder::choose_framing(const ResponseParts& parts) {
 // Who made a response dates it (RFC 9110 §6.6.1).
 std::string_view H1Responder::date_for(const ResponseParts& parts) const {
   const http::Field* made = parts.fields ? parts.fields->find(http::FieldId::date) : nullptr;
-  return made ? made->value : http_date_;
+  return made && http::parse_date(made->value) ? made->value : http_date_;
 }
 
 // The status line says 1.1 whatever the client speaks (RFC 9112 §2.3).

@@ -16,6 +16,9 @@ std::vector<cache::HeavyHitter> top(Scene& scene, cache::TopBy by) {
   return scene.node.insight().top(by, 10, SystemClock().now()).entries;
 }
 
+// Without the variant behind it: who asks for it by which scheme.
+std::string url_of(const cache::HeavyHitter& entry) { return entry.name.substr(0, entry.name.find('\n')); }
+
 }  // namespace
 
 TEST_CASE("Hits, misses and bytes are counted by key, of all workers") {
@@ -29,9 +32,9 @@ TEST_CASE("Hits, misses and bytes are counted by key, of all workers") {
   }
   const auto hits = top(scene, cache::TopBy::hits);
   REQUIRE(hits.size() == 2);
-  CHECK(hits[0].name.ends_with("/hot"));
+  CHECK(url_of(hits[0]).ends_with("/hot"));
   CHECK(hits[0].count == 11);
-  CHECK(hits[1].name.ends_with("/warm?a=1"));
+  CHECK(url_of(hits[1]).ends_with("/warm?a=1"));
   CHECK(hits[1].count == 3);
   const auto misses = top(scene, cache::TopBy::misses);
   REQUIRE(misses.size() == 2);
@@ -39,7 +42,7 @@ TEST_CASE("Hits, misses and bytes are counted by key, of all workers") {
   const auto bytes = top(scene, cache::TopBy::bytes);
   REQUIRE(bytes.size() == 2);
   CHECK(bytes[0].count >= 12 * 1000);
-  CHECK(bytes[0].name.ends_with("/hot"));
+  CHECK(url_of(bytes[0]).ends_with("/hot"));
 }
 
 TEST_CASE("What is never stored is among the missed and not on the curve") {

@@ -295,7 +295,7 @@ TEST_CASE("The command line's question says what went wrong in a sentence") {
   Admin admin;
   const std::string address = admin.address().to_string();
   CHECK(admin_get(address, "/v1/origins") == "[]");
-  CHECK(admin_get(address, "/nothing").error() == "admin " + address + ": HTTP/1.1 404 Not Found");
+  CHECK(admin_get(address, "/nothing").error() == "admin " + address + ": no such resource");
   CHECK(admin_get("nonsense", "/").error() == "admin nonsense: not an address");
   CHECK(admin_get("unix:/nonexistent/socket", "/")
             .error()
