@@ -26,12 +26,13 @@ std::vector<RawClient> ask_all(Scene& scene, std::string_view target, std::size_
   return clients;
 }
 
-// Returns when the node has read that many bytes of requests.
+// Returns when the node has read that many bytes of requests, and every worker has acted on its own.
 void wait_for_requests(Scene& scene, std::size_t bytes) {
   auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (scene.node.metric("vignette_received_bytes_total") < static_cast<double>(bytes)) {
     if (std::chrono::steady_clock::now() > limit) FAIL("the node has not read its requests");
   }
+  scene.node.settle();
 }
 
 std::size_t request_bytes(std::string_view target) {
