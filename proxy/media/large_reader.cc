@@ -125,15 +125,14 @@ void LargeReader::attach(Place& place, cache::Joined joined) {
 void LargeReader::start_alone() {
   const std::uint64_t index = here_.index;
   const cache::Key key = cache::chunk_key(manifest(), index, key_string_);
-  cache::Fill::Start own =
-      cache::Fill::start(context_.node.store, nullptr, key, key_string_, context_.loop.now());
+  cache::Joined alone = context_.node.fills.start_alone(key, key_string_, context_.loop.now());
   here_ = {};
   here_.index = index;
   here_.is_alone = true;
-  here_.fill = own.writer.fill();
-  here_.reader = std::move(own.reader);
+  here_.fill = std::move(alone.fill);
+  here_.reader = std::move(alone.reader);
   here_.follower = context_.fills.follow(here_.fill);
-  launch(index, index, std::move(own.writer));
+  launch(index, index, std::move(alone.writer));
 }
 
 void LargeReader::launch(std::uint64_t first, std::uint64_t last, cache::FillWriter writer) {

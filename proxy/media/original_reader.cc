@@ -113,13 +113,7 @@ net::Task<std::expected<void, NoOriginal>> OriginalReader::open() {
   auto followed = co_await follow(std::move(joined));
   if (followed && !*followed) {
     // What that fill brought is not for us: one of our own, which nobody can join.
-    cache::Fill::Start own =
-        cache::Fill::start(context_.node.store, nullptr, key_, key_string_, context_.loop.now());
-    cache::Joined alone;
-    alone.fill = own.writer.fill();
-    alone.reader = std::move(own.reader);
-    alone.writer = std::move(own.writer);
-    followed = co_await follow(std::move(alone));
+    followed = co_await follow(context_.node.fills.start_alone(key_, key_string_, context_.loop.now()));
   }
   if (!followed) {
     const bool is_cancelled =

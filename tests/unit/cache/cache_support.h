@@ -1,6 +1,7 @@
 // Shared by the tests of the cache: an executor that runs by hand, and objects made from a key.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include "base/executor.h"
+#include "cache/fill.h"
 #include "cache/object.h"
 
 namespace vignette::cache {
@@ -63,6 +65,21 @@ inline ObjectHead fresh_head(std::string_view fields = "Content-Type: image/jpeg
 
 inline ObjectRef object_for(std::string_view key_string, std::size_t size) {
   return Object::complete(fresh_head(), hash_key(key_string), key_string, body_for(key_string, size));
+}
+
+// What the reader may have now; it moves on.
+inline std::string take_all(Reader& reader) {
+  std::string text;
+  std::array<Slice, 8> slices;
+  while (const std::size_t count = reader.peek(slices)) {
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      text += slices[i].view();
+      bytes += slices[i].size();
+    }
+    reader.advance(bytes);
+  }
+  return text;
 }
 
 inline std::string body_text(const Object& object) {

@@ -31,20 +31,6 @@ ObjectHead sized_head(std::uint64_t length) {
   return head;
 }
 
-std::string take_all(Reader& reader) {
-  std::string text;
-  std::array<Slice, 8> slices;
-  while (const std::size_t count = reader.peek(slices)) {
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      text += slices[i].view();
-      bytes += slices[i].size();
-    }
-    reader.advance(bytes);
-  }
-  return text;
-}
-
 Slice piece(std::size_t size) { return Slice::copy(std::string(size, 'x')); }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // Many threads look up, erase, clear, and fill the same few keys while the tier evicts. Every byte that
 // anybody reads must be the byte of that key. Run it under tsan and asan.
-#include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <random>
@@ -77,10 +76,10 @@ class Worker {
       if (kind == 2 && at > 40'000) return;  // dropped in the middle
       if (joined.writer.abandoned()) return;
       if (!joined.writer.append(Slice::copy(std::string_view(body).substr(at, 9'001)))) ++totals_.wrong;
-      drain(joined.reader, own);
+      own += take_all(joined.reader);
     }
     if (!joined.writer.commit()) ++totals_.wrong;
-    drain(joined.reader, own);
+    own += take_all(joined.reader);
     if (own != body) ++totals_.wrong;
     own.clear();
   }
@@ -90,7 +89,7 @@ class Worker {
     std::string read;
     while (true) {
       const FillState state = joined.reader.state();
-      drain(joined.reader, read);
+      read += take_all(joined.reader);
       if (std::string_view(body).substr(0, read.size()) != read) ++totals_.wrong;
       if (state == FillState::complete) {
         ++(read == body ? totals_.whole : totals_.wrong);
@@ -102,18 +101,6 @@ class Worker {
       }
       if (random_() % 500 == 0) return;  // a client that leaves
       std::this_thread::yield();
-    }
-  }
-
-  static void drain(Reader& reader, std::string& out) {
-    std::array<Slice, 4> slices;
-    while (const std::size_t count = reader.peek(slices)) {
-      std::size_t bytes = 0;
-      for (std::size_t i = 0; i < count; ++i) {
-        out += slices[i].view();
-        bytes += slices[i].size();
-      }
-      reader.advance(bytes);
     }
   }
 

@@ -119,10 +119,10 @@ class Client {
     for (std::size_t at = 0; at < body.size(); at += 7'001) {
       if (breaks && at > 30'000) return End::answered;
       if (!joined.writer.append(Slice::copy(std::string_view(body).substr(at, 7'001)))) ++totals_.wrong;
-      drain(joined.reader, read);
+      read += take_all(joined.reader);
     }
     if (!joined.writer.commit()) ++totals_.wrong;
-    drain(joined.reader, read);
+    read += take_all(joined.reader);
     ++(read == body ? totals_.whole : totals_.wrong);
     return End::answered;
   }
@@ -142,7 +142,7 @@ class Client {
         ++totals_.other_language;
         return End::look_again;
       }
-      drain(joined.reader, read);
+      read += take_all(joined.reader);
       if (object) check_language(*object);
       if (object && !body_of(*object).starts_with(read)) ++totals_.wrong;
       if (state == FillState::complete) {
@@ -155,18 +155,6 @@ class Client {
       }
       if (random_() % 1000 == 0) return End::answered;  // a client that leaves
       std::this_thread::yield();
-    }
-  }
-
-  static void drain(Reader& reader, std::string& out) {
-    std::array<Slice, 4> slices;
-    while (const std::size_t count = reader.peek(slices)) {
-      std::size_t bytes = 0;
-      for (std::size_t i = 0; i < count; ++i) {
-        out += slices[i].view();
-        bytes += slices[i].size();
-      }
-      reader.advance(bytes);
     }
   }
 
