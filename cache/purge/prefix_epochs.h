@@ -17,10 +17,14 @@ struct PurgeEpoch {
   std::uint64_t hard = 0;
   std::uint64_t soft = 0;
   WallTime soft_at{};  // of the soft one
+  WallTime hard_at{};  // of the hard one, where it is still known
 
   std::uint64_t latest() const { return hard > soft ? hard : soft; }
   void raise(const PurgeEpoch& other) {
-    if (other.hard > hard) hard = other.hard;
+    if (other.hard > hard) {
+      hard = other.hard;
+      hard_at = other.hard_at;
+    }
     if (other.soft > soft) {
       soft = other.soft;
       soft_at = other.soft_at;

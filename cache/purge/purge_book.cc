@@ -20,7 +20,7 @@ std::uint64_t first_sequence() {
 }
 
 PurgeEpoch epoch_of_record(const PurgeRecord& record) {
-  if (record.mode == PurgeMode::hard) return {.hard = record.epoch};
+  if (record.mode == PurgeMode::hard) return {.hard = record.epoch, .hard_at = record.at};
   return {.hard = 0, .soft = record.epoch, .soft_at = record.at};
 }
 
@@ -51,7 +51,7 @@ Verdict verdict_of(const PurgeEpoch& epoch, std::uint64_t sequence) {
 void append_epoch(PurgeKind kind, std::uint64_t identity, std::string_view name, const PurgeEpoch& epoch,
                   std::string& out) {
   PurgeRecord record{.epoch = epoch.hard,
-                     .at = {},
+                     .at = epoch.hard_at,
                      .kind = kind,
                      .mode = PurgeMode::hard,
                      .identity = identity,
@@ -78,6 +78,30 @@ struct PurgeBook::Tables {
   }
   void add_prefixes(std::uint64_t origin, std::string_view key_string, PurgeEpoch& epoch) const {
     if (auto set = prefixes.find(origin); set != prefixes.end()) epoch.raise(set->second.find(key_string));
+  }
+  // Calls for each name that an object has and that was purged, with the word that a tag is.
+  template <typename Visit>
+  void for_each_epoch(std::string_view key_string, std::string_view tags, Visit visit) const {
+    const auto visit_name = [&](std::uint64_t identity, PurgeKind kind, std::string_view word) {
+      if (auto name = names.find(identity); name != names.end()) visit(name->second, kind, word);
+    };
+    const auto visit_prefixes = [&](std::uint64_t origin) {
+      PurgeEpoch epoch;
+      add_prefixes(origin, key_string, epoch);
+      visit(epoch, PurgeKind::prefix, std::string_view());
+    };
+    visit(everything, PurgeKind::everything, std::string_view());
+    visit_name(url_identity(key_string), PurgeKind::url, {});
+    visit_prefixes(kAnyOrigin);
+    for (std::string_view rest = tags; !rest.empty();) {
+      const std::size_t end = std::min(rest.find(' '), rest.size());
+      const std::string_view word = rest.substr(0, end);
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      if (word.empty()) continue;
+      const std::uint64_t identity = tag_identity(word);
+      visit_name(identity, PurgeKind::tag, word);
+      if (is_origin_tag(word)) visit_prefixes(identity);
+    }
   }
   // What nothing alive can precede; not above `oldest`.
   void forget_before(std::uint64_t oldest) {
@@ -244,22 +268,21 @@ std::string PurgeBook::live_records() const {
 
 // With the tables locked.
 PurgeEpoch PurgeBook::epoch_of(std::string_view key_string, std::string_view tags) const {
-  PurgeEpoch epoch = tables_->everything;
-  const auto raise = [&](std::uint64_t identity) {
-    if (auto name = tables_->names.find(identity); name != tables_->names.end()) epoch.raise(name->second);
-  };
-  raise(url_identity(key_string));
-  tables_->add_prefixes(kAnyOrigin, key_string, epoch);
-  for (std::string_view rest = tags; !rest.empty();) {
-    const std::size_t end = std::min(rest.find(' '), rest.size());
-    const std::string_view word = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (word.empty()) continue;
-    const std::uint64_t identity = tag_identity(word);
-    raise(identity);
-    if (is_origin_tag(word)) tables_->add_prefixes(identity, key_string, epoch);
-  }
-  return epoch;
+  PurgeEpoch all;
+  tables_->for_each_epoch(key_string, tags,
+                          [&all](const PurgeEpoch& epoch, PurgeKind, std::string_view) { all.raise(epoch); });
+  return all;
+}
+
+std::optional<PurgeCause> PurgeBook::cause_of(std::uint64_t sequence, std::string_view key_string,
+                                              std::string_view tags) const {
+  std::optional<PurgeCause> cause;
+  const std::shared_lock lock(mutex_);
+  tables_->for_each_epoch(key_string, tags,
+                          [&](const PurgeEpoch& epoch, PurgeKind kind, std::string_view word) {
+                            worsen(cause, sequence, epoch, kind, word);
+                          });
+  return cause;
 }
 
 // A number beyond ours is from another journal: nobody knows what has been purged since.

@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <span>
 #include <string>
@@ -28,6 +29,7 @@
 #include "base/error.h"
 #include "cache/object.h"
 #include "cache/purge/prefix_epochs.h"
+#include "cache/purge/purge_cause.h"
 #include "cache/purge/purge_record.h"
 
 namespace vignette::cache {
@@ -110,6 +112,9 @@ class PurgeBook {
   Verdict judge(std::uint64_t sequence, std::string_view key_string, std::string_view tags) const;
   // The greatest hard epoch that names it; 0: none.
   std::uint64_t death_of(std::string_view key_string, std::string_view tags) const;
+  // Which purge judge() goes by: the last hard one that names it, else the last soft one. nullopt: it lives.
+  std::optional<PurgeCause> cause_of(std::uint64_t sequence, std::string_view key_string,
+                                     std::string_view tags) const;
 
   PurgeStats stats() const;
 
