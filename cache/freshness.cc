@@ -37,18 +37,21 @@ std::optional<seconds> expires_lifetime(const http::FieldList& fields, WallTime 
   return expires ? std::max(kNone, *expires - date) : kNone;
 }
 
-bool is_targeted(const http::FieldList& fields) {
-  return http::response_directives(fields, FieldId::cdn_cache_control).present ||
-         http::response_directives(fields, FieldId::surrogate_control).present;
-}
-
-std::optional<seconds> explicit_lifetime(const http::FieldList& fields, WallTime response_time) {
-  const http::ResponseDirectives directives = effective_directives(fields);
-  if (directives.s_maxage) return directives.s_maxage;
-  if (directives.max_age) return directives.max_age;
-  if (is_targeted(fields)) return std::nullopt;
+// Rule none: the origin says nothing.
+Lifetime explicit_lifetime(const http::FieldList& fields, WallTime response_time) {
+  const FieldId field = binding_field(fields);
+  const http::ResponseDirectives directives = http::response_directives(fields, field);
+  if (directives.s_maxage) {
+    return {.seconds = *directives.s_maxage, .rule = LifetimeRule::s_maxage, .field = field};
+  }
+  if (directives.max_age) {
+    return {.seconds = *directives.max_age, .rule = LifetimeRule::max_age, .field = field};
+  }
+  if (field != FieldId::cache_control) return {};
   const WallTime date = date_of(fields, FieldId::date, response_time).value_or(response_time);
-  return expires_lifetime(fields, date, response_time);
+  const auto lifetime = expires_lifetime(fields, date, response_time);
+  if (!lifetime) return {};
+  return {.seconds = *lifetime, .rule = LifetimeRule::expires, .field = FieldId::expires};
 }
 
 // Whether a lifetime may be guessed (RFC 9111 section 4.2.2).
@@ -56,10 +59,11 @@ bool may_guess(const http::ResponseHead& response) {
   return http::is_heuristically_cacheable(response.status) || effective_directives(response.fields).public_;
 }
 
-seconds default_lifetime(int status, const CachePolicy& policy) {
-  if (is_not_found(status)) return policy.not_found_ttl;
-  if (is_server_error(status)) return policy.error_ttl;
-  return http::is_heuristically_cacheable(status) ? policy.default_ttl : kNone;
+Lifetime default_lifetime(int status, const CachePolicy& policy) {
+  if (is_not_found(status)) return {.seconds = policy.not_found_ttl, .rule = LifetimeRule::negative_ttl};
+  if (is_server_error(status)) return {.seconds = policy.error_ttl, .rule = LifetimeRule::error_ttl};
+  if (!http::is_heuristically_cacheable(status)) return {};
+  return {.seconds = policy.default_ttl, .rule = LifetimeRule::ttl};
 }
 
 seconds heuristic_lifetime(const http::ResponseHead& response, WallTime response_time) {
@@ -71,15 +75,15 @@ seconds heuristic_lifetime(const http::ResponseHead& response, WallTime response
 
 Lifetime unbounded_lifetime(const http::ResponseHead& response, const CachePolicy& policy,
                             WallTime response_time) {
-  if (auto stated = explicit_lifetime(response.fields, response_time)) {
-    return {.seconds = *stated, .is_explicit = true};
+  if (const Lifetime stated = explicit_lifetime(response.fields, response_time); stated.is_explicit()) {
+    return stated;
   }
   if (policy.mode == CacheMode::off) return {};
-  if (const seconds given = default_lifetime(response.status, policy); given > kNone)
-    return {.seconds = given};
+  if (const Lifetime given = default_lifetime(response.status, policy); given.seconds > kNone) return given;
   if (policy.mode != CacheMode::on || !policy.heuristics) return {};
   const seconds guessed = heuristic_lifetime(response, response_time);
-  return {.seconds = guessed, .is_heuristic = guessed > kNone};
+  if (guessed <= kNone) return {};
+  return {.seconds = guessed, .rule = LifetimeRule::heuristic};
 }
 
 bool has_validator(const http::FieldList& fields, WallTime now) {
@@ -122,7 +126,7 @@ Reason check_freshness(const http::ResponseHead& response, const CachePolicy& po
   const Lifetime lifetime = freshness_lifetime(response, policy, now);
   const http::ResponseDirectives directives = effective_directives(response.fields);
   const bool has_no_cache = directives.no_cache || !directives.no_cache_fields.empty();
-  const bool says_something = lifetime.is_explicit || has_no_cache;
+  const bool says_something = lifetime.is_explicit() || has_no_cache;
   if (lifetime.seconds > kNone && !has_no_cache) return Reason::none;
   if (!has_validator(response.fields, now)) {
     return says_something ? Reason::zero_lifetime : Reason::no_freshness;
@@ -147,7 +151,7 @@ ObjectFlags flags_of(const http::ResponseDirectives& directives, const Lifetime&
   flags.must_revalidate =
       directives.must_revalidate || directives.proxy_revalidate || directives.s_maxage.has_value();
   flags.no_cache = directives.no_cache || !directives.no_cache_fields.empty();
-  flags.heuristic = lifetime.is_heuristic;
+  flags.heuristic = lifetime.rule == LifetimeRule::heuristic;
   return flags;
 }
 
@@ -187,21 +191,72 @@ RequestFacts RequestFacts::of(const http::RequestHead& request) {
   return facts;
 }
 
-http::ResponseDirectives effective_directives(const http::FieldList& response) {
-  for (FieldId targeted : {FieldId::cdn_cache_control, FieldId::surrogate_control}) {
-    http::ResponseDirectives directives = http::response_directives(response, targeted);
-    if (directives.present) return directives;
+std::string_view to_string(LifetimeRule rule) {
+  switch (rule) {
+    case LifetimeRule::none:
+      return "none";
+    case LifetimeRule::s_maxage:
+      return "s-maxage";
+    case LifetimeRule::max_age:
+      return "max-age";
+    case LifetimeRule::expires:
+      return "expires";
+    case LifetimeRule::ttl:
+      return "ttl";
+    case LifetimeRule::negative_ttl:
+      return "negative_ttl";
+    case LifetimeRule::error_ttl:
+      return "error_ttl";
+    case LifetimeRule::heuristic:
+      return "heuristic";
   }
-  return http::response_directives(response);
+  return "unknown";
+}
+
+std::string_view to_string(LifetimeBound bound) {
+  switch (bound) {
+    case LifetimeBound::none:
+      return "none";
+    case LifetimeBound::min_ttl:
+      return "min_ttl";
+    case LifetimeBound::max_ttl:
+      return "max_ttl";
+  }
+  return "unknown";
+}
+
+FieldId binding_field(const http::FieldList& response) {
+  for (FieldId targeted : {FieldId::cdn_cache_control, FieldId::surrogate_control}) {
+    if (response.has(targeted)) return targeted;
+  }
+  return FieldId::cache_control;
+}
+
+http::ResponseDirectives effective_directives(const http::FieldList& response) {
+  return http::response_directives(response, binding_field(response));
 }
 
 Lifetime freshness_lifetime(const http::ResponseHead& response, const CachePolicy& policy,
                             WallTime response_time) {
   Lifetime lifetime = unbounded_lifetime(response, policy, response_time);
-  if (!lifetime.is_explicit && !lifetime.is_heuristic) return lifetime;
-  lifetime.seconds = std::max(lifetime.seconds, policy.min_ttl);
-  if (policy.max_ttl) lifetime.seconds = std::min(lifetime.seconds, *policy.max_ttl);
+  if (!lifetime.is_explicit() && lifetime.rule != LifetimeRule::heuristic) return lifetime;
+  if (lifetime.seconds < policy.min_ttl) {
+    lifetime.seconds = policy.min_ttl;
+    lifetime.bound = LifetimeBound::min_ttl;
+  }
+  if (policy.max_ttl && lifetime.seconds > *policy.max_ttl) {
+    lifetime.seconds = *policy.max_ttl;
+    lifetime.bound = LifetimeBound::max_ttl;
+  }
   return lifetime;
+}
+
+Lifetime explain_lifetime(const Object& object, const CachePolicy& policy) {
+  http::ResponseHead response;
+  response.status = object.status();
+  std::string names;
+  read_stored_fields(object.fields(), names, response.fields);
+  return freshness_lifetime(response, policy, object.response_time());
 }
 
 Reason decide_storable(const RequestFacts& request, const http::ResponseHead& response,

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "cache/object.h"
@@ -31,17 +32,42 @@ struct RequestFacts {
   static RequestFacts of(const http::RequestHead& request);
 };
 
-// The directives that bind us.
+// The field whose directives bind us, and what they are.
+http::FieldId binding_field(const http::FieldList& response);
 http::ResponseDirectives effective_directives(const http::FieldList& response);
+
+// What a lifetime comes from.
+enum class LifetimeRule : std::uint8_t {
+  none,  // nothing gives it one
+  s_maxage,
+  max_age,
+  expires,
+  ttl,           // the route's, where the origin says nothing
+  negative_ttl,  // the same of 404 and 410
+  error_ttl,     // the same of 500, 502, 503 and 504
+  heuristic,     // a tenth of the time since Last-Modified (section 4.2.2)
+};
+enum class LifetimeBound : std::uint8_t { none, min_ttl, max_ttl };  // which of the route's changed it
+std::string_view to_string(LifetimeRule rule);
+std::string_view to_string(LifetimeBound bound);
 
 struct Lifetime {
   std::chrono::seconds seconds{0};
-  bool is_explicit = false;  // the origin said so
-  bool is_heuristic = false;
+  LifetimeRule rule = LifetimeRule::none;
+  LifetimeBound bound = LifetimeBound::none;
+  http::FieldId field = http::FieldId::cache_control;  // where s-maxage or max-age was read
+
+  // The origin said so.
+  bool is_explicit() const {
+    return rule == LifetimeRule::s_maxage || rule == LifetimeRule::max_age || rule == LifetimeRule::expires;
+  }
 };
 // `response_time` stands in for a missing Date.
 Lifetime freshness_lifetime(const http::ResponseHead& response, const CachePolicy& policy,
                             WallTime response_time);
+// The same of a stored response. The seconds are not freshness_lifetime()'s of the object where the policy
+// has changed since, or where the origin said it in a field that is not stored (Surrogate-Control).
+Lifetime explain_lifetime(const Object& object, const CachePolicy& policy);
 
 // none: store it.
 Reason decide_storable(const RequestFacts& request, const http::ResponseHead& response,
