@@ -4,6 +4,7 @@
 //
 //   purge(p)   journal: append, fsync  ->  tables: epoch = sequence + 1  ->  publish the sequence  ->  answer
 //   judge(o)   judged at the current sequence? that verdict : look its names up, remember
+//   erase      a purge whose bytes on disks are overwritten too: owed until note_erased(), over restarts
 //
 // Numbers only grow, over restarts too: they begin at the wall clock's microseconds when a journal is made,
 // and everything older than that is dead. So without its journal nothing comes back, and after a loss of it
@@ -15,7 +16,6 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,7 +23,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -31,6 +30,7 @@
 #include "cache/purge/prefix_epochs.h"
 #include "cache/purge/purge_cause.h"
 #include "cache/purge/purge_record.h"
+#include "cache/purge/purge_tables.h"
 
 namespace vignette::cache {
 
@@ -91,9 +91,10 @@ class PurgeBook {
   // Blocks for the fsync: never on a loop. In effect for every later judge() once it has returned, all
   // targets or none. Errors: limit (a name too long or too many targets), exhausted (too many names
   // remembered; a purge of everything always works), io (not durable, and not in effect).
+  // `mode` is not erased. Mode erase leaves must_erase() true of what it names until note_erased().
   enum class Durability : std::uint8_t {
     synced,
-    written,  // survives the process, not a power failure
+    written,  // survives the process; a power failure after the next sync()
   };
   Result<PurgeReceipt> purge(std::span<const PurgeTarget> targets, PurgeMode mode,
                              Durability durability = Durability::synced);
@@ -116,19 +117,32 @@ class PurgeBook {
   std::optional<PurgeCause> cause_of(std::uint64_t sequence, std::string_view key_string,
                                      std::string_view tags) const;
 
+  // Whether its bytes on a disk are to be overwritten: a purge of mode erase named it, and that is still
+  // owed.
+  bool must_erase(std::uint64_t sequence, std::string_view key_string, std::string_view tags) const;
+  // The last purge of which bytes may still have to be overwritten; 0: nothing is owed.
+  std::uint64_t owed_epoch() const { return owed_epoch_.load(std::memory_order_acquire); }
+  // On every disk all has been overwritten that must_erase() named when owed_epoch() was this. Blocks for the
+  // fsync. Errors: io: it goes on being owed.
+  Result<void> note_erased(std::uint64_t up_to);
+
+  // Makes durable what was only written. Blocks, and holds up no purge meanwhile. Errors: io: the journal is
+  // made anew by the next purge or sync().
+  Result<void> sync();
+  bool is_unsynced() const { return is_unsynced_.load(std::memory_order_relaxed); }
+
   PurgeStats stats() const;
 
  private:
-  struct Tables;
-
   Verdict judge_again(const Object& object) const;
-  PurgeEpoch epoch_of(std::string_view key_string, std::string_view tags) const;
   Result<void> make_room(std::span<const PurgeRecord> records);
   bool has_room(std::span<const PurgeRecord> records) const;
   Result<void> write_journal(std::span<const PurgeRecord> records, Durability durability);
   Result<void> rewrite_journal(std::span<const PurgeRecord> records);
+  Result<void> note_written(Result<void> written);
   std::string live_records() const;
   void apply(const PurgeRecord& record);
+  void forget_owed(std::uint64_t up_to);
 
   const Clock& clock_;
   const Limits limits_;
@@ -140,7 +154,10 @@ class PurgeBook {
   bool must_rewrite_ = false;  // its end is not known
 
   mutable std::shared_mutex mutex_;  // guards the tables; short, no I/O inside
-  std::unique_ptr<Tables> tables_;
+  PurgeTables tables_;
+  PurgeTables owed_;  // of purges whose bytes have not been overwritten yet
+  std::atomic<std::uint64_t> owed_epoch_{0};
+  std::atomic<bool> is_unsynced_{false};
   std::atomic<std::uint64_t> purges_{0}, journal_bytes_{0};
 };
 

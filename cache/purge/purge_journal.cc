@@ -74,16 +74,16 @@ bool read_header(std::string_view bytes, JournalHeader& header) {
 Result<PurgeJournal::Found> PurgeJournal::replay(std::size_t max_name,
                                                  const std::function<void(const JournalHeader&)>& header,
                                                  const std::function<void(PurgeRecord&&)>& record) {
-  file_ = UniqueFd(::open(path().c_str(), O_RDWR | O_CLOEXEC));
-  if (!file_) {
+  file_ = std::make_shared<UniqueFd>(::open(path().c_str(), O_RDWR | O_CLOEXEC));
+  if (!*file_) {
     if (errno == ENOENT) return Found::none;
     return io_error("purge journal: open");
   }
   struct stat facts{};
-  if (::fstat(file_.get(), &facts) != 0) return io_error("purge journal: stat");
+  if (::fstat(file_->get(), &facts) != 0) return io_error("purge journal: stat");
   const auto size = static_cast<std::uint64_t>(facts.st_size);
   if (!S_ISREG(facts.st_mode) || size > kMaxBytes) return Found::damaged;
-  auto bytes = read_all(file_.get(), size);
+  auto bytes = read_all(file_->get(), size);
   if (!bytes) return std::unexpected(bytes.error());
   JournalHeader head;
   if (!read_header(*bytes, head)) return Found::damaged;
@@ -97,7 +97,7 @@ Result<PurgeJournal::Found> PurgeJournal::replay(std::size_t max_name,
     record(std::move(read.record));
   }
   if (bytes_ == bytes->size()) return Found::good;
-  if (::ftruncate(file_.get(), static_cast<off_t>(bytes_)) != 0 || ::fdatasync(file_.get()) != 0) {
+  if (::ftruncate(file_->get(), static_cast<off_t>(bytes_)) != 0 || ::fdatasync(file_->get()) != 0) {
     return io_error("purge journal: cut the torn end");
   }
   return Found::good;
@@ -127,15 +127,22 @@ Result<void> PurgeJournal::rewrite(const JournalHeader& header, std::string_view
   if (auto written = write_all(file.get(), bytes, 0); !written) return written;
   if (::fsync(file.get()) != 0) return io_error("purge journal: sync");
   if (std::rename(next.c_str(), path().c_str()) != 0) return io_error("purge journal: rename");
-  file_ = std::move(file);
+  file_ = std::make_shared<UniqueFd>(std::move(file));
   bytes_ = bytes.size();
   return sync_directory();
 }
 
 Result<void> PurgeJournal::append(std::string_view records, bool sync) {
-  if (auto written = write_all(file_.get(), records, bytes_); !written) return written;
-  if (sync && ::fdatasync(file_.get()) != 0) return io_error("purge journal: sync");
+  if (auto written = write_all(file_->get(), records, bytes_); !written) return written;
+  if (sync) {
+    if (auto synced = PurgeJournal::sync(*file_); !synced) return synced;
+  }
   bytes_ += records.size();
+  return {};
+}
+
+Result<void> PurgeJournal::sync(const UniqueFd& file) {
+  if (::fdatasync(file.get()) != 0) return io_error("purge journal: sync");
   return {};
 }
 

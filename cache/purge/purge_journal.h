@@ -5,11 +5,12 @@
 //   |
 //            check u64 (XXH3 of all before it)
 //
-// One thread at a time; every call may block.
+// One thread at a time but for what is marked; every call may block.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -47,6 +48,9 @@ class PurgeJournal {
   Result<void> rewrite(const JournalHeader& header, std::string_view records);
   // Durable once it returns, if `sync`. Errors: io: the end is undefined, rewrite() before the next one.
   Result<void> append(std::string_view records, bool sync);
+  // What appends go to now, for sync(): makes durable what was appended to it. Thread-safe.
+  std::shared_ptr<const UniqueFd> file() const { return file_; }
+  static Result<void> sync(const UniqueFd& file);
 
   std::uint64_t bytes() const { return bytes_; }
 
@@ -55,7 +59,7 @@ class PurgeJournal {
   Result<void> sync_directory() const;
 
   std::string directory_;
-  UniqueFd file_;
+  std::shared_ptr<const UniqueFd> file_;
   std::uint64_t bytes_ = 0;
 };
 

@@ -21,7 +21,7 @@ bool decode(std::string_view payload, PurgeRecord& record) {
   const auto kind = read_number<std::uint8_t>(payload, 24);
   const auto mode = read_number<std::uint8_t>(payload, 25);
   if (kind > static_cast<std::uint8_t>(PurgeKind::prefix)) return false;
-  if (mode > static_cast<std::uint8_t>(PurgeMode::soft)) return false;
+  if (mode > static_cast<std::uint8_t>(PurgeMode::erased)) return false;
   if (!all_zero(payload.substr(26, 6))) return false;
   record.epoch = read_number<std::uint64_t>(payload, 0);
   record.at = WallTime(std::chrono::seconds(read_number<std::int64_t>(payload, 8)));
@@ -29,7 +29,8 @@ bool decode(std::string_view payload, PurgeRecord& record) {
   record.kind = static_cast<PurgeKind>(kind);
   record.mode = static_cast<PurgeMode>(mode);
   record.name = payload.substr(kPurgePayloadHead);
-  return true;
+  const bool is_purge = record.mode != PurgeMode::erased;
+  return is_purge || (record.kind == PurgeKind::everything && record.name.empty());
 }
 
 }  // namespace

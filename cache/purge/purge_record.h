@@ -4,7 +4,8 @@
 //   payload = epoch u64 | at i64 (seconds) | identity u64 | kind u8 | mode u8 | zero u16 | zero u32 | name
 //   checks  = XXH3 of what they guard, the first cut to 32 bits
 //
-// The length has a check of its own, so that a damaged length is never taken for a record cut short.
+// The length has a check of its own, so that a damaged length is never taken for a record cut short. A record
+// of mode `erased` is no purge: its kind is everything, and it has no name.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,10 @@ namespace vignette::cache {
 enum class PurgeKind : std::uint8_t { everything, url, tag, prefix };
 
 enum class PurgeMode : std::uint8_t {
-  hard,  // gone
-  soft,  // stale from now on: served only as far as stale rules let it
+  hard,    // gone
+  soft,    // stale from now on: served only as far as stale rules let it
+  erase,   // gone, and its bytes on disks are to be overwritten
+  erased,  // in the journal alone: what was to be overwritten up to this epoch has been
 };
 
 struct PurgeRecord {
