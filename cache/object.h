@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "cache/body.h"
 #include "cache/key.h"
+#include "cache/reason.h"
 #include "cache/ref.h"
 #include "cache/reservation.h"
 
@@ -139,6 +140,10 @@ class Object {
     return uses;
   }
 
+  // Why no disk has it, as far as one was asked. For reports.
+  void note_disk_refusal(DiskRefusal why) const { disk_refusal_.store(why, std::memory_order_relaxed); }
+  DiskRefusal disk_refusal() const { return disk_refusal_.load(std::memory_order_relaxed); }
+
   // Bytes as the allocator accounts them: this, the block, the body.
   std::size_t footprint() const;
   // The store's bytes that this object stands for, given back when it dies. Set at most once, by whoever
@@ -163,6 +168,7 @@ class Object {
   std::uint16_t status_;
   ObjectFlags flags_;
   std::atomic<bool> adopted_{false};
+  mutable std::atomic<DiskRefusal> disk_refusal_{DiskRefusal::none};
   std::uint32_t head_bytes_ = 0;  // fields and the empty line
   Key key_;
   Slice wire_;

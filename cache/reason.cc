@@ -48,4 +48,24 @@ std::string_view to_string(Reason reason) {
   return "unknown";
 }
 
+std::string_view to_string(DiskRefusal refusal) {
+  switch (refusal) {
+    case DiskRefusal::none:
+      return "none";
+    case DiskRefusal::once:
+      return "once";
+    case DiskRefusal::over_budget:
+      return "over-budget";
+    case DiskRefusal::queue_full:
+      return "queue-full";
+    case DiskRefusal::queue_old:
+      return "queue-old";
+    case DiskRefusal::offline:
+      return "offline";
+    case DiskRefusal::too_large:
+      return "too-large";
+  }
+  return "unknown";
+}
+
 }  // namespace vignette::cache

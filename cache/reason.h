@@ -1,4 +1,4 @@
-// Why a response was not stored. Reaches log, metrics and the detail of Cache-Status.
+// Why a response was not stored, or is in memory only. Reaches log, metrics and the detail of Cache-Status.
 #pragma once
 
 #include <cstdint>
@@ -31,5 +31,17 @@ enum class Reason : std::uint8_t {
 
 // Short token for logs and Cache-Status; static.
 std::string_view to_string(Reason reason);
+
+// Why a disk did not take an object that was offered to it.
+enum class DiskRefusal : std::uint8_t {
+  none,         // it did, or there is no disk
+  once,         // asked for only once, and no unused space is left
+  over_budget,  // the day's bytes are spent
+  queue_full,   // too many bytes wait for the disk
+  queue_old,    // the oldest waits too long
+  offline,      // the volume is away
+  too_large,    // longer than a needle may be
+};
+std::string_view to_string(DiskRefusal refusal);
 
 }  // namespace vignette::cache

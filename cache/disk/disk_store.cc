@@ -26,6 +26,26 @@ std::uint64_t mixed(std::uint64_t number) {
   return number ^ number >> 31;
 }
 
+std::optional<DiskCount> count_of(DiskRefusal refusal) {
+  switch (refusal) {
+    case DiskRefusal::none:
+      break;
+    case DiskRefusal::once:
+      return DiskCount::refused_once;
+    case DiskRefusal::over_budget:
+      return DiskCount::refused_budget;
+    case DiskRefusal::queue_full:
+      return DiskCount::refused_queue_full;
+    case DiskRefusal::queue_old:
+      return DiskCount::refused_queue_old;
+    case DiskRefusal::offline:
+      return DiskCount::refused_offline;
+    case DiskRefusal::too_large:
+      return DiskCount::refused_too_large;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 DiskStore::DiskStore(const DiskStoreOptions& options, const DiskHost& host, const Clock& clock, Logger& log)
@@ -46,6 +66,7 @@ DiskStore::DiskStore(const DiskStoreOptions& options, const DiskHost& host, cons
     volume.volume.bytes = path.bytes;
     volume.volume.segment_bytes = options.segment_bytes;
     volume.queue_bytes = options.queue_bytes;
+    volume.probe_every = options.probe_every;
     volume.open_directory = options.open_directory;
     TaskPool& pool = options.has_threads ? *disk.readers : *options.pool;
     disk.volume = std::make_unique<DiskVolume>(std::move(volume), host, pool, clock, log);
@@ -71,42 +92,45 @@ DiskVolume& DiskStore::volume_of(const Key& key) const {
   return *best->volume;
 }
 
-bool DiskStore::admits(DiskVolume& volume, const Object& object, std::uint64_t bytes, bool asked_again) {
+DiskRefusal DiskStore::judge(const DiskVolume& volume, const Object& object, std::uint64_t bytes,
+                             bool asked_again) {
   switch (volume.may_put(bytes)) {
     case DiskPut::queued:
       break;
     case DiskPut::full:
-      volume.counters().add(DiskCount::refused_queue_full);
-      return false;
+      return DiskRefusal::queue_full;
     case DiskPut::old:
-      volume.counters().add(DiskCount::refused_queue_old);
-      return false;
+      return DiskRefusal::queue_old;
     case DiskPut::offline:
-      volume.counters().add(DiskCount::refused_offline);
-      return false;
+      return DiskRefusal::offline;
   }
   const AdmissionCandidate candidate{
       .hash = object.key().lo, .bytes = bytes, .asked_again = asked_again, .is_derived = is_derived(object)};
   const std::lock_guard lock(admission_mutex_);
   switch (admission_.judge(candidate, volume.has_unused_space(), volume.objects(), clock_.now())) {
     case Admission::admitted:
-      return true;
+      break;
     case Admission::once:
-      volume.counters().add(DiskCount::refused_once);
-      return false;
+      return DiskRefusal::once;
     case Admission::over_budget:
-      volume.counters().add(DiskCount::refused_budget);
-      return false;
+      return DiskRefusal::over_budget;
   }
-  return false;
+  return DiskRefusal::none;
+}
+
+bool DiskStore::admits(DiskVolume& volume, const Object& object, std::optional<std::uint32_t> bytes,
+                       bool asked_again) {
+  const DiskRefusal refusal = bytes ? judge(volume, object, *bytes, asked_again) : DiskRefusal::too_large;
+  object.note_disk_refusal(refusal);
+  if (const auto counted = count_of(refusal)) volume.counters().add(*counted);
+  return refusal == DiskRefusal::none;
 }
 
 void DiskStore::put(const ObjectRef& object, DiskOffer offer) {
   DiskVolume& volume = volume_of(object->key());
   const bool keeps_old = offer == DiskOffer::freshened;
   const auto bytes = needle_bytes(*object, longest_needle_);
-  if (!bytes) volume.counters().add(DiskCount::refused_too_large);
-  const bool is_written = bytes && admits(volume, *object, *bytes, offer != DiskOffer::first) &&
+  const bool is_written = admits(volume, *object, bytes, offer != DiskOffer::first) &&
                           volume.put(object, *bytes, keeps_old) == DiskPut::queued;
   if (!is_written && !keeps_old) volume.bury(object->key());
 }
@@ -115,7 +139,7 @@ void DiskStore::offer(const ObjectRef& object) {
   DiskVolume& volume = volume_of(object->key());
   if (volume.has(object->key())) return;
   const auto bytes = needle_bytes(*object, longest_needle_);
-  if (bytes && admits(volume, *object, *bytes, true)) volume.put(object, *bytes, false);
+  if (bytes && admits(volume, *object, bytes, true)) volume.put(object, *bytes, false);
 }
 
 void DiskStore::clear() {

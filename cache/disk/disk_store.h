@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,7 @@ struct DiskStoreOptions {
   std::uint64_t write_bytes_per_day = 0;  // 0: no budget
   std::uint32_t segment_bytes = kDefaultSegmentBytes;
   std::uint64_t queue_bytes = std::uint64_t{32} << 20;  // waiting for one volume
+  Duration probe_every = kProbeDiskEvery;               // for one that is away
   bool has_threads = true;                              // false: step() by hand, reads on `pool`
   TaskPool* pool = nullptr;                             // without threads
   std::function<Result<std::unique_ptr<DiskDirectory>>(const std::string&)> open_directory =
@@ -98,8 +100,9 @@ class DiskStore {
   };
 
   DiskVolume& volume_of(const Key& key) const;
-  // False: it is not to be written, counted.
-  bool admits(DiskVolume& volume, const Object& object, std::uint64_t bytes, bool asked_again);
+  DiskRefusal judge(const DiskVolume& volume, const Object& object, std::uint64_t bytes, bool asked_again);
+  // False: it is not to be written; counted, and noted in the object.
+  bool admits(DiskVolume& volume, const Object& object, std::optional<std::uint32_t> bytes, bool asked_again);
 
   const Clock& clock_;
   const std::uint32_t longest_needle_;
