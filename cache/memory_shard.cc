@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <utility>
 
 namespace vignette::cache {
@@ -38,6 +39,7 @@ ObjectRef MemoryShard::find(const Key& key, std::string_view key_string, bool* i
   }
   ++counters_.hits;
   if (node->count < kMaxCount) ++node->count;
+  if (node->hits < std::numeric_limits<std::uint32_t>::max()) ++node->hits;
   const bool was_asked = std::exchange(node->was_asked, true);
   if (is_first) *is_first = !was_asked;
   return node->object;
@@ -154,9 +156,9 @@ std::unique_ptr<MemoryShard::Node> MemoryShard::drop_purged(const Object& object
   return remove(node);
 }
 
-void MemoryShard::append_to(std::vector<ObjectRef>& objects) const {
+void MemoryShard::append_to(std::vector<Resident>& residents) const {
   for (const Node* node : buckets_) {
-    for (; node; node = node->same_bucket) objects.push_back(node->object);
+    for (; node; node = node->same_bucket) residents.push_back({node->object, node->hits});
   }
 }
 

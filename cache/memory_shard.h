@@ -33,6 +33,7 @@ class MemoryShard {
     Node* next = nullptr;
     Node* same_bucket = nullptr;
     std::uint32_t entered = 0;  // the shard's count of insertions when it entered its queue
+    std::uint32_t hits = 0;     // stops at the greatest number
     std::uint8_t count = 0;
     bool in_main = false;
     bool was_asked = false;  // found at least once
@@ -57,7 +58,11 @@ class MemoryShard {
   std::unique_ptr<Node> erase(const Key& key, std::string_view key_string);
   // What find() has just given turned out to be purged: a miss after all. Null: it is gone already.
   std::unique_ptr<Node> drop_purged(const Object& object);
-  void append_to(std::vector<ObjectRef>& objects) const;
+  struct Resident {
+    ObjectRef object;
+    std::uint32_t hits = 0;  // since it came; a fresher head keeps them
+  };
+  void append_to(std::vector<Resident>& residents) const;
   // What is to go next; null when the shard is empty.
   std::unique_ptr<Node> evict();
   std::unique_ptr<Node> take_any();

@@ -48,7 +48,7 @@ class MemoryStore::Tier final : public Budget, public std::enable_shared_from_th
   StoreStats stats();
   std::uint64_t max_object_bytes() const { return max_object_bytes_; }
   const PurgeBook* purges() const { return purges_; }
-  void visit(const std::function<void(const Object&)>& visit);
+  void visit_hits(const HitsVisitor& visit);
 
  private:
   struct alignas(64) Slot {
@@ -171,15 +171,15 @@ void MemoryStore::Tier::drop_purged(Slot& slot, const Object& object) {
   settle(slot);
 }
 
-void MemoryStore::Tier::visit(const std::function<void(const Object&)>& visit) {
-  std::vector<ObjectRef> objects;
+void MemoryStore::Tier::visit_hits(const HitsVisitor& visit) {
+  std::vector<MemoryShard::Resident> residents;
   for (auto& slot : slots_) {
     {
       const std::lock_guard lock(slot->mutex);
-      slot->shard.append_to(objects);
+      slot->shard.append_to(residents);
     }
-    for (const ObjectRef& object : objects) visit(*object);
-    objects.clear();
+    for (const auto& [object, hits] : residents) visit(object, hits);
+    residents.clear();
   }
 }
 
@@ -301,6 +301,9 @@ Reservation MemoryStore::reserve(std::size_t bytes) {
 std::uint64_t MemoryStore::max_object_bytes() const { return tier_->max_object_bytes(); }
 StoreStats MemoryStore::stats() const { return tier_->stats(); }
 const PurgeBook* MemoryStore::purges() const { return tier_->purges(); }
-void MemoryStore::visit(const std::function<void(const Object&)>& visit) const { tier_->visit(visit); }
+void MemoryStore::visit(const std::function<void(const Object&)>& visit) const {
+  tier_->visit_hits([&visit](const ObjectRef& object, std::uint32_t) { visit(*object); });
+}
+void MemoryStore::visit_hits(const HitsVisitor& visit) const { tier_->visit_hits(visit); }
 
 }  // namespace vignette::cache

@@ -49,6 +49,10 @@ class MemoryStore final : public Store {
   const PurgeBook* purges() const override;
   void visit(const std::function<void(const Object&)>& visit) const override;
 
+  // As visit(), with how often each was found since it came.
+  using HitsVisitor = std::function<void(const ObjectRef& object, std::uint32_t hits)>;
+  void visit_hits(const HitsVisitor& visit) const;
+
   // For the tier below. `is_first`: nobody had asked for that object before; `asked_again`: somebody has, for
   // what it replaces or for what it was before it was evicted.
   ObjectRef find(const Key& key, std::string_view key_string, bool& is_first);

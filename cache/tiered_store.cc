@@ -75,14 +75,27 @@ void TieredStore::lookup(const Key& key, std::string_view key_string, Executor& 
                          std::move_only_function<void(Lookup)> completion) {
   Lookup now = try_lookup(key, key_string);
   if (now.outcome != Lookup::Outcome::must_wait) return post(executor, std::move(completion), std::move(now));
-  Waiter waiter{&executor, std::move(completion)};
+  wait_for_read(key, key_string, {&executor, std::move(completion)});
+}
+
+void TieredStore::promote(const Key& key, std::string_view key_string, Executor& executor,
+                          std::move_only_function<void(Lookup)> completion) {
+  ObjectRef resident = memory_.peek(key, key_string);
+  if (resident || !disk_ || !disk_->has(key)) {
+    const auto outcome = resident ? Lookup::Outcome::hit : Lookup::Outcome::miss;
+    return post(executor, std::move(completion), {.outcome = outcome, .object = std::move(resident)});
+  }
+  wait_for_read(key, key_string, {&executor, std::move(completion), false});
+}
+
+void TieredStore::wait_for_read(const Key& key, std::string_view key_string, Waiter waiter) {
   switch (join_flight(key, key_string, waiter)) {
     case Place::first:
       return start_read(key, std::string(key_string), 1);
     case Place::joined:
       return;
     case Place::clash:  // another object of the same hash is being read: a miss
-      return post(executor, std::move(waiter.completion), {});
+      return post(*waiter.executor, std::move(waiter.completion), {});
   }
 }
 
@@ -117,7 +130,8 @@ void TieredStore::end_read(const Key& key, std::string key_string, DiskRead read
   Lookup answer;
   if (read.object && !is_overtaken && !is_dead(*read.object)) {
     answer = {.outcome = Lookup::Outcome::hit, .object = std::move(read.object), .from_disk = true};
-    disk_hits_.fetch_add(1, std::memory_order_relaxed);
+    const bool is_asked = std::ranges::any_of(flight.waiters, &Waiter::is_asked);
+    if (is_asked) disk_hits_.fetch_add(1, std::memory_order_relaxed);
   }
   for (Waiter& waiter : flight.waiters) post(*waiter.executor, std::move(waiter.completion), answer);
 }

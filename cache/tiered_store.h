@@ -56,6 +56,12 @@ class TieredStore final : public Store {
   // Of the memory tier, but for hits and misses: a read from the disk is a hit.
   StoreStats stats() const override;
 
+  // As visit(), with how often each was found since it came.
+  void visit_hits(const MemoryStore::HitsVisitor& visit) const { memory_.visit_hits(visit); }
+  // As lookup(), but nobody asked: what is on disk comes into memory, and nothing is counted or ranked by it.
+  void promote(const Key& key, std::string_view key_string, Executor& executor,
+               std::move_only_function<void(Lookup)> completion);
+
   DiskStats disk_stats() const;
   DiskStore* disk() { return disk_.get(); }  // null: there is none
   // The disks begin to be read; until they are, what they hold is unknown.
@@ -68,6 +74,7 @@ class TieredStore final : public Store {
   struct Waiter {
     Executor* executor = nullptr;
     std::move_only_function<void(Lookup)> completion;
+    bool is_asked = true;  // by a client: a hit then, and a miss of memory's
   };
   struct Flight {
     std::string key_string;
@@ -86,6 +93,8 @@ class TieredStore final : public Store {
   // Memory judges what it has; this is for what comes from the disk.
   bool is_dead(const Object& object) const { return judge(purges(), object) == Verdict::dead; }
   void offer_again(const ObjectRef& object);
+  // The waiter is told what the disk has.
+  void wait_for_read(const Key& key, std::string_view key_string, Waiter waiter);
   // Takes `waiter` unless there is a clash.
   Place join_flight(const Key& key, std::string_view key_string, Waiter& waiter);
   void start_read(const Key& key, std::string key_string, int attempt);
