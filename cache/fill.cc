@@ -175,6 +175,7 @@ HeadVerdict Fill::set_head(int attempt, const ObjectHead& head, Reason not_store
   const Reason reason = find_room(head, not_stored);
   ObjectRef object = make_object(head, reason);
   const bool is_private = reason != Reason::none || !object->is_shareable();
+  if (reason != Reason::none) note_missing({.cause = Departed::not_stored, .reason = reason});
   bool purged = false;
   {
     const Lock lock(mutex_);
@@ -201,8 +202,7 @@ HeadVerdict Fill::complete_with(int attempt, ObjectRef object, const Object* old
   }
   // A purge of what was validated names what it has become, too: nobody sees its bytes under a newer number.
   if ((old && was_purged(*old)) || was_purged(*object)) {
-    const Lock lock(mutex_);
-    reason_ = Reason::purged;
+    end_unstored(Reason::purged);
   } else if (old) {
     store_.replace_head(*old, object);
   } else {
@@ -228,6 +228,7 @@ bool Fill::may_keep(std::size_t more) {
 }
 
 void Fill::start_pacing(Reason reason) {
+  note_missing({.cause = Departed::not_stored, .reason = reason});
   {
     const Lock lock(mutex_);
     reason_ = reason;
@@ -270,19 +271,24 @@ ObjectRef Fill::store_object() {
   object->adopt(std::move(reservation_));
   reservation_ = Reservation();
   if (judge(store_.purges(), *object) == Verdict::dead) {
-    const Lock lock(mutex_);
-    reason_ = Reason::purged;
+    end_unstored(Reason::purged);
     return object;
   }
   const Insertion insertion = store_.insert(object);
   if (table_ && (insertion == Insertion::inserted || insertion == Insertion::replaced)) {
     table_->note_variant(*object);
   }
-  if (insertion == Insertion::too_large || insertion == Insertion::no_room) {
-    const Lock lock(mutex_);
-    reason_ = insertion == Insertion::too_large ? Reason::too_large : Reason::no_room;
-  }
+  if (insertion == Insertion::too_large) end_unstored(Reason::too_large);
+  if (insertion == Insertion::no_room) end_unstored(Reason::no_room);
   return object;
+}
+
+void Fill::end_unstored(Reason reason) {
+  {
+    const Lock lock(mutex_);
+    reason_ = reason;
+  }
+  note_missing({.cause = Departed::not_stored, .reason = reason});
 }
 
 Result<ObjectRef> Fill::commit(int attempt) {
@@ -323,6 +329,9 @@ void Fill::fail(int attempt, Error error) {
     if (winner_ == kNobody ? other_runs : winner_ != attempt) return;
     error_ = error;
     if (object_) object_->body().fail();
+    if (error.code != Code::cancelled && reason_ == Reason::none) {
+      note_missing({.cause = Departed::failed, .code = error.code});
+    }
     state_.store(FillState::failed, std::memory_order_release);
     wake_readers();
   }
@@ -333,6 +342,10 @@ void Fill::leave_table(Pass pass) {
   if (!table_) return;
   if (listed_) table_->remove(*this, slot_key_);
   if (pass == Pass::remember) table_->remember_pass(key_, reason());
+}
+
+void Fill::note_missing(const Departure& departure) {
+  if (MissBook* misses = store_.misses()) misses->note(key_, departure);
 }
 
 // What others may have too brings them together again.

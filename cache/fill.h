@@ -44,6 +44,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/executor.h"
+#include "cache/insight/miss_book.h"
 #include "cache/object.h"
 #include "cache/reason.h"
 #include "cache/store.h"
@@ -254,11 +255,13 @@ class Fill : public std::enable_shared_from_this<Fill> {
   bool may_keep(std::size_t more);
   void start_pacing(Reason reason);
   ObjectRef store_object();
+  void end_unstored(Reason reason);
   bool was_purged(const Object& object);
   void publish_end(FillState state, ObjectRef object);
   enum class Pass : std::uint8_t { leave, remember };  // whether requests for the key go side by side now
   void leave_table(Pass pass);
   void note_sharing(bool is_private);
+  void note_missing(const Departure& departure);
 
   std::size_t room(int attempt);
   bool has_readers();

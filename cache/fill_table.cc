@@ -85,11 +85,23 @@ Joined FillTable::start_alone(const Key& key, std::string_view key_string, TimeP
   return alone;
 }
 
-bool FillTable::has_open(const Key& key, std::string_view key_string) const {
-  const Shard& shard = shards_[(key.hi >> 32) % kShards];
+FillRef FillTable::find(const Key& key, std::string_view key_string) const {
+  const Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   const auto slot = shard.slots.find(key);
-  return slot != shard.slots.end() && slot->second.key_string == key_string;
+  const bool is_open = slot != shard.slots.end() && slot->second.key_string == key_string;
+  return is_open ? slot->second.fill : nullptr;
+}
+
+bool FillTable::has_open(const Key& key, std::string_view key_string) const {
+  return find(key, key_string) != nullptr;
+}
+
+Duration FillTable::passes_for(const Key& key, TimePoint now) const {
+  const Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  const Pass& pass = shard.passes[key.hi % kPassSlots];
+  return pass.key == key && pass.until > now ? pass.until - now : Duration::zero();
 }
 
 FillStats FillTable::stats() const {

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "cache/fill.h"
 #include "cache/variant_book.h"
@@ -64,6 +65,12 @@ class FillTable {
   // A fill of the caller's own, which nobody can join.
   Joined start_alone(const Key& key, std::string_view key_string, TimePoint now);
 
+  // For reports. The fill of this key that is under way and that others may join; null: none. For how long
+  // requests for it do not queue behind each other; zero: they do.
+  FillRef find(const Key& key, std::string_view key_string) const;
+  Duration passes_for(const Key& key, TimePoint now) const;
+  // Of the variants of a URL that were stored since the start, what selects each.
+  std::vector<std::string> variants(std::string_view primary) const { return variants_.values_of(primary); }
   // Whether a fill of this key is under way that others may join.
   bool has_open(const Key& key, std::string_view key_string) const;
 
@@ -87,6 +94,7 @@ class FillTable {
   };
 
   Shard& shard_of(const Key& key) { return shards_[(key.hi >> 32) % kShards]; }
+  const Shard& shard_of(const Key& key) const { return shards_[(key.hi >> 32) % kShards]; }
   static Pass& pass_of(Shard& shard, const Key& key) { return shard.passes[key.hi % kPassSlots]; }
   bool join(Fill& fill, TimePoint now, Joined& joined);
   Joined start(Shard& shard, const Key& key, std::string_view key_string, TimePoint now, Sharing sharing);

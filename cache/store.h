@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/executor.h"
+#include "cache/insight/residence.h"
 #include "cache/object.h"
 #include "cache/reservation.h"
 
@@ -19,6 +20,7 @@ struct Lookup {
   bool from_disk = false;  // a hit that was read from there
 };
 
+class MissBook;
 class PurgeBook;
 
 enum class Insertion : std::uint8_t { inserted, replaced, too_large, no_room };
@@ -82,6 +84,16 @@ class Store {
   // False: there is nothing under this key for sure. Cheap, and does not count as a lookup.
   virtual bool may_have(const Key& key, std::string_view key_string) const {
     return peek(key, key_string) != nullptr;
+  }
+  // What remembers why objects are not there; null: nothing does.
+  virtual MissBook* misses() const { return nullptr; }
+  // For reports: count and rank nothing, and tell of purged objects, too. inspect() is what lies there, in
+  // whatever tier; it may read a disk, so never on a loop. Null: nothing, or nothing readable.
+  virtual Residence residence(const Key& key, std::string_view key_string) const {
+    return {.in_memory = peek(key, key_string), .disk = {}};
+  }
+  virtual ObjectRef inspect(const Key& key, std::string_view key_string) const {
+    return residence(key, key_string).in_memory;
   }
   // Calls for every object that lies in memory, dead ones too, with no lock held. To count, not to serve.
   virtual void visit(const std::function<void(const Object&)>& visit) const { static_cast<void>(visit); }

@@ -48,6 +48,13 @@ void VariantBook::note(const Object& variant) {
   }
 }
 
+std::vector<std::string> VariantBook::values_of(std::string_view primary) const {
+  const Shard& shard = shards_[hash_key(primary).hi % kShards];
+  const std::lock_guard lock(shard.mutex);
+  const auto known = shard.by_primary.find(primary);
+  return known == shard.by_primary.end() ? std::vector<std::string>() : known->second->values;
+}
+
 // With the shard locked. Any but `kept`, of which there is one.
 void VariantBook::drop_least_used(Url& url, std::string_view kept) {
   auto least = url.values.end();

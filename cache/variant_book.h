@@ -39,6 +39,9 @@ class VariantBook {
   // `variant` is in the store, under the key that its values extend. Others of its URL may be erased there.
   void note(const Object& variant);
 
+  // Of the variants noted for a URL, by its key string without values: what selects each. For reports.
+  std::vector<std::string> values_of(std::string_view primary) const;
+
   std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
  private:
@@ -50,7 +53,7 @@ class VariantBook {
   };
   using Urls = std::list<Url>;  // noted last first
   struct Shard {
-    std::mutex mutex;
+    mutable std::mutex mutex;
     Urls urls;
     std::unordered_map<std::string_view, Urls::iterator> by_primary;  // views into `urls`
   };

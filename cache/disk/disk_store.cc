@@ -142,6 +142,16 @@ void DiskStore::offer(const ObjectRef& object) {
   if (bytes && admits(volume, *object, bytes, true)) volume.put(object, *bytes, false);
 }
 
+DiskResidence DiskStore::residence(const Key& key) const {
+  const DiskVolume& volume = volume_of(key);
+  const auto owner =
+      std::ranges::find_if(disks_, [&](const Disk& disk) { return disk.volume.get() == &volume; });
+  DiskResidence residence;
+  residence.volume = static_cast<std::size_t>(owner - disks_.begin());
+  volume.describe(key, residence);
+  return residence;
+}
+
 void DiskStore::clear() {
   for (Disk& disk : disks_) disk.volume->clear();
 }

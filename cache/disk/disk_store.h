@@ -66,6 +66,11 @@ class DiskStore {
     volume_of(key).read(key, key_string, std::move(done));
   }
   bool is_current(const Key& key, std::uint64_t token) const { return volume_of(key).is_current(key, token); }
+  // For reports: as DiskVolume::describe() and inspect(), which blocks.
+  DiskResidence residence(const Key& key) const;
+  ObjectRef inspect(const Key& key, std::string_view key_string) const {
+    return volume_of(key).inspect(key, key_string);
+  }
 
   // A new object for its key: written if it is admitted; what was there is gone in any case (but see
   // DiskOffer).

@@ -37,6 +37,7 @@
 #include "cache/disk/fault_meter.h"
 #include "cache/disk/recovery.h"
 #include "cache/disk/volume.h"
+#include "cache/insight/residence.h"
 #include "cache/reservation.h"
 
 namespace vignette::cache {
@@ -49,6 +50,8 @@ struct DiskHost {
   std::function<bool(const Key&)> is_resident = [](const Key&) { return false; };
   // Whether a purge has named what the needle holds.
   std::function<bool(const NeedleView&)> is_dead = [](const NeedleView&) { return false; };
+  // Reclaim has let go of the object that the key stood for.
+  std::function<void(const FooterEntry&)> on_reclaimed = [](const FooterEntry&) {};
   bool must_reserve = false;  // an empty reservation means no
 };
 
@@ -85,6 +88,10 @@ class DiskVolume final : private ReclaimPolicy {
   bool has(const Key& key) const;
   // Calls `done` exactly once, here or on a thread of the pool.
   void read(const Key& key, std::string_view key_string, std::move_only_function<void(DiskRead)> done);
+  // For reports (disk_volume_inspect.cc). inspect() reads the file on the caller's thread and hands out what
+  // is there, purged or not; null: nothing of that key, or nothing readable.
+  void describe(const Key& key, DiskResidence& residence) const;
+  ObjectRef inspect(const Key& key, std::string_view key_string) const;
   // Whether what a read brought is still what the key stands for.
   bool is_current(const Key& key, std::uint64_t token) const;
 

@@ -387,7 +387,7 @@ void DiskVolume::on_moved(const FooterEntry& entry, const Location& from, const 
 }
 
 void DiskVolume::on_dropped(const FooterEntry& entry, const Location& location) {
-  index_.erase_at(hash_of(entry.key()), own_->volume->file_offset(location));
+  if (index_.erase_at(hash_of(entry.key()), own_->volume->file_offset(location))) host_.on_reclaimed(entry);
 }
 
 }  // namespace vignette::cache
