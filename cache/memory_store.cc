@@ -41,6 +41,7 @@ class MemoryStore::Tier final : public Budget, public std::enable_shared_from_th
   ObjectRef find(const Key& key, std::string_view key_string, bool& is_first);
   bool knows(const Key& key);
   ObjectRef peek(const Key& key, std::string_view key_string);
+  ObjectRef find_any(const Key& key, std::string_view key_string);
   Insertion insert(ObjectRef object, bool& asked_again);
   bool replace(const Object& old, ObjectRef fresh);
   bool erase(const Key& key, std::string_view key_string);
@@ -68,6 +69,7 @@ class MemoryStore::Tier final : public Budget, public std::enable_shared_from_th
   const std::uint64_t budget_;
   const std::uint64_t max_object_bytes_;
   const PurgeBook* const purges_;
+  const std::function<void(const Object&, Leaving)> on_leave_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> refused_too_large_{0}, refused_no_room_{0};
@@ -77,7 +79,8 @@ MemoryStore::Tier::Tier(const MemoryStoreOptions& options)
     : budget_(options.budget_bytes),
       max_object_bytes_(options.max_object_bytes ? std::min(options.max_object_bytes, kMaxObjectBytes)
                                                  : std::min(options.budget_bytes / 8, kMaxObjectBytes)),
-      purges_(options.purges) {
+      purges_(options.purges),
+      on_leave_(options.on_leave) {
   const std::size_t count = shard_count(options);
   const std::uint64_t large = std::max(kLargeObjectBytes, budget_ / 100);
   for (std::size_t i = 0; i < count; ++i) slots_.push_back(std::make_unique<Slot>(budget_ / count, large));
@@ -114,10 +117,14 @@ std::size_t MemoryStore::Tier::evict_one() {
   auto fuller = [](const auto& a, const auto& b) { return a->bytes.load() < b->bytes.load(); };
   Slot& slot = **std::ranges::max_element(slots_, fuller);
   std::unique_ptr<Node> victim;
-  const std::lock_guard lock(slot.mutex);
-  victim = slot.shard.evict();
-  settle(slot);
-  return victim ? static_cast<std::size_t>(victim->bytes) : 0;
+  {
+    const std::lock_guard lock(slot.mutex);
+    victim = slot.shard.evict();
+    settle(slot);
+  }
+  if (!victim) return 0;
+  on_leave_(*victim->object, Leaving::evicted);
+  return static_cast<std::size_t>(victim->bytes);
 }
 
 // Null: no room. `must`: counted whether there is room or not.
@@ -166,9 +173,12 @@ ObjectRef MemoryStore::Tier::find(const Key& key, std::string_view key_string, b
 // It was counted as a hit.
 void MemoryStore::Tier::drop_purged(Slot& slot, const Object& object) {
   std::unique_ptr<Node> dropped;
-  const std::lock_guard lock(slot.mutex);
-  dropped = slot.shard.drop_purged(object);
-  settle(slot);
+  {
+    const std::lock_guard lock(slot.mutex);
+    dropped = slot.shard.drop_purged(object);
+    settle(slot);
+  }
+  if (dropped) on_leave_(object, Leaving::purged);
 }
 
 void MemoryStore::Tier::visit_hits(const HitsVisitor& visit) {
@@ -183,13 +193,14 @@ void MemoryStore::Tier::visit_hits(const HitsVisitor& visit) {
   }
 }
 
-ObjectRef MemoryStore::Tier::peek(const Key& key, std::string_view key_string) {
+ObjectRef MemoryStore::Tier::find_any(const Key& key, std::string_view key_string) {
   Slot& slot = slot_of(key);
-  ObjectRef found;
-  {
-    const std::lock_guard lock(slot.mutex);
-    found = slot.shard.peek(key, key_string);
-  }
+  const std::lock_guard lock(slot.mutex);
+  return slot.shard.peek(key, key_string);
+}
+
+ObjectRef MemoryStore::Tier::peek(const Key& key, std::string_view key_string) {
+  ObjectRef found = find_any(key, key_string);
   if (found && judge(purges_, *found) == Verdict::dead) return nullptr;
   return found;
 }
@@ -203,20 +214,28 @@ Insertion MemoryStore::Tier::insert(ObjectRef object, bool& asked_again) {
   Slot& slot = slot_of(object->key());
   std::unique_ptr<Node> node = make_node(std::move(object), false);
   if (!node) return Insertion::no_room;
-  const std::lock_guard lock(slot.mutex);
-  const bool replaced = slot.shard.insert(node, &asked_again);
-  settle(slot);
-  return replaced ? Insertion::replaced : Insertion::inserted;
+  {
+    const std::lock_guard lock(slot.mutex);
+    const bool replaced = slot.shard.insert(node, &asked_again);
+    settle(slot);
+    if (!replaced) return Insertion::inserted;
+  }
+  on_leave_(*node->object, Leaving::replaced);
+  return Insertion::replaced;
 }
 
 bool MemoryStore::Tier::replace(const Object& old, ObjectRef fresh) {
   VCHECK(fresh->is_for(old.key(), old.key_string()));
   Slot& slot = slot_of(old.key());
   std::unique_ptr<Node> node = make_node(std::move(fresh), true);
-  const std::lock_guard lock(slot.mutex);
-  const bool replaced = slot.shard.replace(old, node);
-  settle(slot);
-  return replaced;
+  {
+    const std::lock_guard lock(slot.mutex);
+    const bool replaced = slot.shard.replace(old, node);
+    settle(slot);
+    if (!replaced) return false;
+  }
+  on_leave_(old, Leaving::replaced);
+  return true;
 }
 
 bool MemoryStore::Tier::erase(const Key& key, std::string_view key_string) {
@@ -262,6 +281,9 @@ ObjectRef MemoryStore::find(const Key& key, std::string_view key_string, bool& i
   return tier_->find(key, key_string, is_first);
 }
 bool MemoryStore::knows(const Key& key) const { return tier_->knows(key); }
+ObjectRef MemoryStore::find_any(const Key& key, std::string_view key_string) const {
+  return tier_->find_any(key, key_string);
+}
 
 Lookup MemoryStore::try_lookup(const Key& key, std::string_view key_string) {
   bool is_first = false;

@@ -10,17 +10,23 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "cache/store.h"
 
 namespace vignette::cache {
 
+// How an object that was found until now leaves memory.
+enum class Leaving : std::uint8_t { evicted, replaced, purged };
+
 struct MemoryStoreOptions {
   std::uint64_t budget_bytes = std::uint64_t{256} << 20;
   std::uint64_t max_object_bytes = 0;  // 0: an eighth of the budget, at most kMaxObjectBytes
   std::size_t shards = 0;              // 0: by budget; else rounded up to a power of two
   const PurgeBook* purges = nullptr;   // outlives the store; null: nothing is ever purged
+  // Told of each, without a lock of the store held. Thread-safe.
+  std::function<void(const Object&, Leaving)> on_leave = [](const Object&, Leaving) {};
 };
 
 class MemoryStore final : public Store {
@@ -59,6 +65,8 @@ class MemoryStore final : public Store {
   Insertion insert(ObjectRef object, bool& asked_again);
   // An object of that hash, whatever its key string.
   bool knows(const Key& key) const;
+  // What lies there, purged or not; counts and ranks nothing.
+  ObjectRef find_any(const Key& key, std::string_view key_string) const;
 
  private:
   class Tier;

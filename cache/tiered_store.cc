@@ -1,13 +1,28 @@
 #include "cache/tiered_store.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
+#include "cache/freshness.h"
+
 namespace vignette::cache {
+namespace {
+
+MemoryStoreOptions told_of_leaving(MemoryStoreOptions options,
+                                   std::function<void(const Object&, Leaving)> on_leave) {
+  options.on_leave = std::move(on_leave);
+  return options;
+}
+
+}  // namespace
 
 TieredStore::TieredStore(const MemoryStoreOptions& memory, const DiskStoreOptions& disk, const Clock& clock,
                          Logger& log)
-    : memory_(memory) {
+    : clock_(clock),
+      misses_(clock),
+      memory_(
+          told_of_leaving(memory, [this](const Object& object, Leaving how) { note_leaving(object, how); })) {
   if (disk.disks.empty()) return;
   DiskStoreOptions options = disk;
   // What waits for the disk stays in memory so long; an eighth of the budget is the most of it.
@@ -27,7 +42,44 @@ DiskHost TieredStore::make_host() {
     return purges() &&
            purges()->judge(needle.sequence(), needle.key_string(), needle.head().tags) == Verdict::dead;
   };
+  host.on_reclaimed = [this](const FooterEntry& entry) {
+    if (memory_.knows(entry.key())) return;
+    const bool was_stale = entry.stale_at <= clock_.wall().time_since_epoch().count();
+    misses_.note(entry.key(), {.cause = Departed::reclaimed, .was_stale = was_stale});
+  };
   return host;
+}
+
+void TieredStore::note_purged(const Object& object) {
+  const auto cause = purges()->cause_of(object.sequence(), object.key_string(), object.tags());
+  if (!cause) return;
+  misses_.note(object.key(), {.cause = Departed::purged, .purged_by = cause->by, .at = cause->at});
+}
+
+// A Vary marker has no lifetime, and one that another replaces was no answer.
+void TieredStore::note_leaving(const Object& object, Leaving how) {
+  if (is_dead(object)) return note_purged(object);
+  const std::chrono::seconds ttl = decide_serve(object, clock_.wall()).ttl;
+  const bool is_marker = object.flags().is_vary_marker;
+  const bool is_stale = !is_marker && ttl <= std::chrono::seconds(0);
+  if (how == Leaving::evicted && !(disk_ && disk_->has(object.key()))) {
+    misses_.note(object.key(),
+                 {.cause = Departed::evicted, .was_stale = is_stale, .not_on_disk = object.disk_refusal()});
+  } else if (how == Leaving::replaced && !is_marker) {
+    misses_.note(object.key(), is_stale ? Departure{.cause = Departed::expired, .at = clock_.wall() + ttl}
+                                        : Departure{.cause = Departed::replaced});
+  }
+}
+
+Residence TieredStore::residence(const Key& key, std::string_view key_string) const {
+  Residence residence{.in_memory = memory_.find_any(key, key_string), .disk = {}};
+  if (disk_) residence.disk = disk_->residence(key);
+  return residence;
+}
+
+ObjectRef TieredStore::inspect(const Key& key, std::string_view key_string) const {
+  ObjectRef object = memory_.find_any(key, key_string);
+  return object || !disk_ ? object : disk_->inspect(key, key_string);
 }
 
 Lookup TieredStore::try_lookup(const Key& key, std::string_view key_string) {
@@ -119,6 +171,8 @@ void TieredStore::end_read(const Key& key, std::string key_string, DiskRead read
       is_overtaken = true;
     } else if (read.object && !is_dead(*read.object)) {
       memory_.insert(read.object);
+    } else if (read.object) {
+      note_purged(*read.object);
     }
     if (!is_overtaken || attempt == kAttempts) {
       const auto found = stripe.flights.find(key);
@@ -156,12 +210,13 @@ bool TieredStore::replace_head(const Object& old, ObjectRef fresh) {
 }
 
 bool TieredStore::erase(const Key& key, std::string_view key_string) {
-  if (!disk_) return memory_.erase(key, key_string);
   const std::lock_guard lock(stripe_of(key).mutex);
   const bool was_in_memory = memory_.erase(key, key_string);
   // Another object of the same hash: that is what the disk's index means, too.
   if (!was_in_memory && memory_.knows(key)) return false;
-  return disk_->erase(key) || was_in_memory;
+  const bool was_on_disk = disk_ && disk_->erase(key);
+  if (was_in_memory || was_on_disk) misses_.note(key, {.cause = Departed::dropped});
+  return was_in_memory || was_on_disk;
 }
 
 void TieredStore::clear() {

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "cache/disk/disk_store.h"
+#include "cache/insight/miss_book.h"
 #include "cache/memory_store.h"
 #include "cache/purge/purge_book.h"
 #include "cache/store.h"
@@ -44,6 +45,9 @@ class TieredStore final : public Store {
   }
   bool may_have(const Key& key, std::string_view key_string) const override;
   const PurgeBook* purges() const override { return memory_.purges(); }
+  MissBook* misses() const override { return &misses_; }
+  Residence residence(const Key& key, std::string_view key_string) const override;
+  ObjectRef inspect(const Key& key, std::string_view key_string) const override;
   void visit(const std::function<void(const Object&)>& visit) const override { memory_.visit(visit); }
   void lookup(const Key& key, std::string_view key_string, Executor& executor,
               std::move_only_function<void(Lookup)> completion) override;
@@ -90,6 +94,9 @@ class TieredStore final : public Store {
 
   Stripe& stripe_of(const Key& key) { return stripes_[(key.hi >> 24) % kStripes]; }
   DiskHost make_host();
+  // What leaves memory, a disk or both, into the book of misses.
+  void note_leaving(const Object& object, Leaving how);
+  void note_purged(const Object& object);
   // Memory judges what it has; this is for what comes from the disk.
   bool is_dead(const Object& object) const { return judge(purges(), object) == Verdict::dead; }
   void offer_again(const ObjectRef& object);
@@ -101,6 +108,8 @@ class TieredStore final : public Store {
   void end_read(const Key& key, std::string key_string, DiskRead read, int attempt);
   static void post(Executor& executor, std::move_only_function<void(Lookup)> completion, Lookup answer);
 
+  const Clock& clock_;
+  mutable MissBook misses_;
   MemoryStore memory_;
   std::array<Stripe, kStripes> stripes_;
   std::atomic<std::uint64_t> disk_hits_{0};
