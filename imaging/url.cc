@@ -172,7 +172,7 @@ std::expected<std::string_view, UrlError> ImageUrls::verify(std::string_view sig
 }
 
 std::expected<ImageRequest, UrlError> ImageUrls::parse(std::string_view rest, std::string_view query_text,
-                                                       WallTime now) const {
+                                                       WallTime now, Asker asker) const {
   std::optional<Parts> parts = split_path(rest);
   if (!parts) return bad("the path must be <signature>/<ops>/<key>");
   const auto query = parse_query(query_text);
@@ -191,7 +191,7 @@ std::expected<ImageRequest, UrlError> ImageUrls::parse(std::string_view rest, st
   request.key = *std::move(key);
 
   if (parts->signature == "-") {
-    const bool allowed = options_->unsigned_policy == UnsignedPolicy::on ||
+    const bool allowed = asker == Asker::node || options_->unsigned_policy == UnsignedPolicy::on ||
                          (options_->unsigned_policy == UnsignedPolicy::presets && preset_only);
     if (!allowed) return denied("this URL must be signed");
   } else {

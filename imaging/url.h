@@ -26,6 +26,7 @@ inline constexpr std::size_t kMinSignatureBytes = 16;  // of the 32 of HMAC-SHA2
 
 enum class RequestKind : std::uint8_t { photo, original, info };
 enum class UnsignedPolicy : std::uint8_t { off, presets, on };
+enum class Asker : std::uint8_t { client, node };
 
 struct SigningKey {
   std::string id;      // [A-Za-z0-9_-]{1,32}
@@ -60,8 +61,9 @@ class ImageUrls {
 
   // `rest`: the raw path after the route's prefix; `query`: raw, without '?'. Never fetches, never trusts.
   // Order: shape and key (400), ops (400 naming the op), signature and expiry (403).
-  std::expected<ImageRequest, UrlError> parse(std::string_view rest, std::string_view query,
-                                              WallTime now) const;
+  // The node itself needs no signature.
+  std::expected<ImageRequest, UrlError> parse(std::string_view rest, std::string_view query, WallTime now,
+                                              Asker asker = Asker::client) const;
 
   // The `<sig>/<ops>/<key>[@fmt][?e=…]` for a raw (already percent-encoded) `ops/key[@fmt]`.
   // `with_id` puts `kid.` in front.

@@ -3,9 +3,12 @@
 #include <array>
 
 #include "base/json.h"
+#include "base/strings.h"
+#include "cache/warm/hot_list.h"
 #include "http/parser.h"
 #include "http/url.h"
 #include "http/writer.h"
+#include "net/offload.h"
 #include "proxy/admin/purge_api.h"
 
 namespace vignette::proxy {
@@ -13,6 +16,10 @@ namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(5);
 constexpr std::size_t kHeadBytes = 8 * 1024;
+constexpr std::string_view kPurge = "/v1/purge";
+constexpr std::string_view kWarm = "/v1/warm";
+constexpr std::string_view kDocument = "/v1/document";
+constexpr std::string_view kHot = "/v1/hot";
 
 std::string error_json(std::string_view message) {
   std::string text;
@@ -95,12 +102,17 @@ std::optional<AdminServer::Answer> AdminServer::check_source(const State& state,
   return std::nullopt;
 }
 
+// What is ordered with POST.
+bool AdminServer::is_order(const State& state, std::string_view path) {
+  if (path == kPurge) return state.sources.node != nullptr;
+  return state.sources.warm && (path == kWarm || path == kDocument);
+}
+
 AdminServer::Answer AdminServer::answer(const State& state, const http::RequestHead& request) {
   if (auto refused = check_source(state, request)) return std::move(*refused);
-  const bool is_order = state.sources.node && request.path == "/v1/purge";
-  if (is_order || (request.method != http::Method::get && request.method != http::Method::head)) {
-    return {.status = 405,
-            .body = error_json("the admin API is read with GET, and /v1/purge ordered with POST")};
+  if (is_order(state, request.path) ||
+      (request.method != http::Method::get && request.method != http::Method::head)) {
+    return {.status = 405, .body = error_json("the admin API is read with GET, and orders come with POST")};
   }
   if (request.path == "/metrics")
     return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = state.sources.metrics()};
@@ -135,8 +147,37 @@ net::Task<AdminServer::Answer> AdminServer::take_order(const State& state, net::
     if (!got || *got == 0) co_return Answer{.status = 400, .body = error_json("the order was cut short")};
     size += *got;
   }
-  auto reply = co_await answer_purge_order(*state.sources.node, state.sources.snapshot(), std::move(body));
+  auto reply = co_await carry_out(state, request.path, std::move(body));
   co_return Answer{.status = reply.status, .body = std::move(reply.body)};
+}
+
+net::Task<AdminReply> AdminServer::carry_out(const State& state, std::string_view path, std::string body) {
+  const Sources& sources = state.sources;
+  AdminReply reply;
+  if (path == kWarm) {
+    reply = co_await sources.warm->take(sources.snapshot(), std::move(body));
+  } else if (path == kDocument) {
+    reply = co_await sources.warm->read_document(sources.snapshot(), std::move(body));
+  } else {
+    reply = co_await answer_purge_order(*sources.node, sources.snapshot(), std::move(body));
+  }
+  co_return reply;
+}
+
+// The hottest keys, by a thread that may take its time.
+net::Task<AdminServer::Answer> AdminServer::list_hot(const State& state, const http::RequestHead& request) {
+  if (auto refused = check_source(state, request)) co_return std::move(*refused);
+  std::size_t limit = cache::kMaxHotEntries;
+  if (request.has_query) {
+    const auto asked =
+        request.query.starts_with("limit=") ? parse_u64(request.query.substr(6)) : std::nullopt;
+    if (!asked) co_return Answer{.status = 400, .body = error_json("limit=N is all that is understood")};
+    limit = static_cast<std::size_t>(std::min<std::uint64_t>(*asked, limit));
+  }
+  auto list = co_await net::offload(state.sources.node->file_pool,
+                                    [hot = state.sources.hot, limit] { return hot(limit); });
+  if (!list) co_return Answer{.status = 503, .body = error_json("the node has too much to read just now")};
+  co_return Answer{.type = "text/plain; charset=utf-8", .body = std::move(*list)};
 }
 
 net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
@@ -156,9 +197,11 @@ net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
     size += *got;
     http::Parsed parsed = parser.parse(std::span(input).first(size), request);
     if (parsed.done()) {
-      if (request.method == http::Method::post && request.path == "/v1/purge" && place.state().sources.node) {
+      if (request.method == http::Method::post && is_order(place.state(), request.path)) {
         std::string begun = input.substr(parsed.consumed, size - parsed.consumed);
         reply = co_await take_order(place.state(), stream, request, std::move(begun), deadline);
+      } else if (request.method == http::Method::get && request.path == kHot && place.state().sources.hot) {
+        reply = co_await list_hot(place.state(), request);
       } else {
         reply = answer(place.state(), request);
       }
@@ -177,7 +220,7 @@ net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
   head.add_number(http::FieldId::content_length, reply.body.size());
   head.add(http::FieldId::cache_control, "no-store");
   if (reply.status == 405) {
-    head.add(http::FieldId::allow, request.path == "/v1/purge" ? "POST" : "GET, HEAD");
+    head.add(http::FieldId::allow, is_order(place.state(), request.path) ? "POST" : "GET, HEAD");
   }
   head.add(http::FieldId::connection, "close");
   auto written = head.end();

@@ -12,6 +12,7 @@
 #include "http/message.h"
 #include "net/listener.h"
 #include "net/worker.h"
+#include "proxy/admin/warm_desk.h"
 #include "proxy/node.h"
 #include "proxy/route/snapshot.h"
 
@@ -32,6 +33,8 @@ class AdminServer {
     std::function<SnapshotRef()> snapshot;  // with it
     std::function<std::string()> what_if;
     std::function<std::optional<std::string>(std::string_view query)> top;  // nullopt: not a question for it
+    WarmDesk* warm = nullptr;  // with snapshot; null: there is neither /v1/warm nor /v1/document
+    std::function<std::string(std::size_t limit)> hot;  // /v1/hot, with node; thread-safe, takes its time
   };
 
   AdminServer(net::Worker& loop, Sources sources);
@@ -55,6 +58,9 @@ class AdminServer {
   class Place;
 
   static net::Task<void> serve(Place place, net::Stream stream);
+  static bool is_order(const State& state, std::string_view path);
+  static net::Task<AdminReply> carry_out(const State& state, std::string_view path, std::string body);
+  static net::Task<Answer> list_hot(const State& state, const http::RequestHead& request);
   static Answer answer(const State& state, const http::RequestHead& request);
   static std::optional<Answer> check_source(const State& state, const http::RequestHead& request);
   static net::Task<Answer> take_order(const State& state, net::Stream& stream, http::RequestHead& request,

@@ -16,6 +16,7 @@ struct ClientFacts {
   std::string_view tls_version;  // static; "" without TLS
   std::uint16_t local_port = 0;
   std::optional<std::uint16_t> redirect_https_port;  // of the listener
+  bool is_own = false;  // the node itself (warm.h): rules about who may ask do not hold
 
   std::string_view scheme() const { return tls ? "https" : "http"; }
 };

@@ -28,6 +28,12 @@ AskedImageRef make_asked(const Origin& origin, imaging::ImageRequest request, bo
   return asked;
 }
 
+// For whose country the node itself asks.
+geo::Country told_country(const http::RequestHead& head) {
+  const std::string_view told = head.fields.value(http::FieldId::cloudfront_viewer_country);
+  return told.size() == 2 ? geo::Country{told[0], told[1]} : geo::kUnknown;
+}
+
 }  // namespace
 
 Exchange::Exchange(WorkerContext& context, const ClientFacts& client, http::RequestHead& head,
@@ -83,7 +89,11 @@ net::Task<void> Exchange::answer() {
 bool Exchange::admit() {
   const std::vector<conf::IpPrefix>& trusted = snapshot_->config->server.trusted;
   address_ = client_address(client_.peer, head_.fields, trusted);
-  if (snapshot_->countries) country_ = snapshot_->countries->country(address_);
+  if (client_.is_own) {
+    country_ = told_country(head_);
+  } else if (snapshot_->countries) {
+    country_ = snapshot_->countries->country(address_);
+  }
   return normalise() && redirect_listener() && find_route() && apply_policies();
 }
 
@@ -151,6 +161,7 @@ bool Exchange::find_route() {
 }
 
 bool Exchange::apply_policies() {
+  if (client_.is_own) return true;
   if (!address_allowed(*route_->options, address_)) {
     refuse({.status = 403, .reason = "address_denied", .detail = "Your address may not use this."});
     return false;
@@ -313,7 +324,8 @@ bool Exchange::read_image_request() {
   const ImageMemo::Url url{snapshot_->generation, route_, path, head_.query, accepts_webp_};
   asked_ = context_.images.find(url, context_.loop.wall());
   if (asked_) return true;
-  auto parsed = snapshot_->image_urls->parse(path, head_.query, context_.loop.wall());
+  const auto asker = client_.is_own ? imaging::Asker::node : imaging::Asker::client;
+  auto parsed = snapshot_->image_urls->parse(path, head_.query, context_.loop.wall(), asker);
   if (!parsed) {
     bool forbidden = parsed.error().error == imaging::ErrorClass::forbidden;
     refuse({.status = imaging::status_for(parsed.error().error),
@@ -322,7 +334,8 @@ bool Exchange::read_image_request() {
     return false;
   }
   asked_ = make_asked(*route_->origins.front(), std::move(*parsed), accepts_webp_);
-  context_.images.keep(url, asked_);
+  // A URL that only the node may use must not be known to clients' requests.
+  if (!client_.is_own) context_.images.keep(url, asked_);
   return true;
 }
 

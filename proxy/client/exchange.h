@@ -71,6 +71,11 @@ class Exchange {
   net::Task<void> answer();
   void finish();
 
+  // For who asks without a client (warm.h): what becomes of it, and in the end became.
+  bool goes_by_cache() const { return plan_ == Plan::cached; }
+  const cache::CacheStatus& cache_status() const { return status_; }
+  std::string_view reason() const { return reason_; }
+
   // For what the codec itself refuses: the head could not be read.
   void refuse(const ErrorAnswer& answer);
 

@@ -4,9 +4,20 @@
 
 #include "base/thread.h"
 #include "proxy/client/connection.h"
+#include "proxy/client/warm.h"
 #include "proxy/process/allocator.h"
 
 namespace vignette::proxy {
+namespace {
+
+using WarmDone = std::move_only_function<void(WarmReply)>;
+
+net::Task<void> warm_strand(WorkerContext& context, WarmOrder order, WarmDone done) {
+  auto reply = co_await warm(context, std::move(order));
+  done(std::move(reply));
+}
+
+}  // namespace
 
 NodeWorker::NodeWorker(Node& node, unsigned index, SnapshotRef snapshot)
     : index_(index),
@@ -65,6 +76,12 @@ void NodeWorker::remove_listener(const std::string& address) {
 
 void NodeWorker::apply(SnapshotRef snapshot) {
   loop_.post([this, snapshot = std::move(snapshot)]() mutable { context_.snapshot = std::move(snapshot); });
+}
+
+void NodeWorker::warm(WarmOrder order, WarmDone done) {
+  loop_.post([this, order = std::move(order), done = std::move(done)]() mutable {
+    loop_.spawn_named("warm", warm_strand, std::ref(context_), std::move(order), std::move(done));
+  });
 }
 
 void NodeWorker::drain() {

@@ -10,6 +10,7 @@
 #include "conf/config.h"
 #include "net/listener.h"
 #include "net/worker.h"
+#include "proxy/admin/warm_order.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -31,6 +32,8 @@ class NodeWorker {
   void apply(SnapshotRef snapshot);
   // Closes listeners (accept queues first) and idle connections; requests in flight go on.
   void drain();
+  // Warms the cache (client/warm.h); `done` is called on the loop's thread, unless the loop ends before.
+  void warm(WarmOrder order, std::move_only_function<void(WarmReply)> done);
   void stop() { loop_.stop(); }
   void join();
 
