@@ -6,6 +6,7 @@
 #include <functional>
 #include <string_view>
 
+#include "base/error.h"
 #include "base/executor.h"
 #include "cache/insight/residence.h"
 #include "cache/object.h"
@@ -22,6 +23,13 @@ struct Lookup {
 
 class MissBook;
 class PurgeBook;
+
+// What was overwritten on disks.
+struct Erased {
+  std::uint64_t objects = 0;  // that could have been found there until then; Vary markers do not count
+  std::uint64_t copies = 0;   // those, older ones and damaged ones
+  std::uint64_t bytes = 0;    // written over them, and over what was left of earlier uses of their segments
+};
 
 enum class Insertion : std::uint8_t { inserted, replaced, too_large, no_room };
 
@@ -97,6 +105,10 @@ class Store {
   }
   // Calls for every object that lies in memory, dead ones too, with no lock held. To count, not to serve.
   virtual void visit(const std::function<void(const Object&)>& visit) const { static_cast<void>(visit); }
+  // Overwrites what PurgeBook::must_erase() names at this moment wherever it outlives the process, durably.
+  // Calls `done` once, here or on another thread, when no such byte is left there. Errors: unavailable (a
+  // disk is away), io: some may be left. Minutes on large disks.
+  virtual void overwrite_erased(std::move_only_function<void(Result<Erased>)> done) { done(Erased()); }
 };
 
 }  // namespace vignette::cache

@@ -38,9 +38,14 @@ DiskHost TieredStore::make_host() {
   host.reserve = [this](std::size_t bytes) { return memory_.reserve(bytes); };
   host.must_reserve = true;
   host.is_resident = [this](const Key& key) { return memory_.knows(key); };
-  host.is_dead = [this](const NeedleView& needle) {
-    return purges() &&
-           purges()->judge(needle.sequence(), needle.key_string(), needle.head().tags) == Verdict::dead;
+  host.is_dead = [this](std::uint64_t sequence, std::string_view key_string, std::string_view tags) {
+    return purges() && purges()->judge(sequence, key_string, tags) == Verdict::dead;
+  };
+  host.must_erase = [this](std::uint64_t sequence, std::string_view key_string, std::string_view tags) {
+    return purges() && purges()->must_erase(sequence, key_string, tags);
+  };
+  host.on_back = [this] {
+    if (on_disk_back_) on_disk_back_();
   };
   host.on_reclaimed = [this](const FooterEntry& entry) {
     if (memory_.knows(entry.key())) return;
@@ -232,6 +237,11 @@ StoreStats TieredStore::stats() const {
   stats.hits += hits;
   stats.misses -= std::min(hits, stats.misses);
   return stats;
+}
+
+void TieredStore::overwrite_erased(std::move_only_function<void(Result<Erased>)> done) {
+  if (!disk_) return done(Erased());
+  disk_->overwrite_erased(std::move(done));
 }
 
 DiskStats TieredStore::disk_stats() const { return disk_ ? disk_->stats() : DiskStats(); }

@@ -55,6 +55,7 @@ class TieredStore final : public Store {
   bool replace_head(const Object& old, ObjectRef fresh) override;
   bool erase(const Key& key, std::string_view key_string) override;
   void clear() override;
+  void overwrite_erased(std::move_only_function<void(Result<Erased>)> done) override;
   Reservation reserve(std::size_t bytes) override { return memory_.reserve(bytes); }
   std::uint64_t max_object_bytes() const override { return memory_.max_object_bytes(); }
   // Of the memory tier, but for hits and misses: a read from the disk is a hit.
@@ -68,6 +69,8 @@ class TieredStore final : public Store {
 
   DiskStats disk_stats() const;
   DiskStore* disk() { return disk_.get(); }  // null: there is none
+  // Called on a thread of the disk's that was away and is there again. Before start().
+  void set_on_disk_back(std::function<void()> on_back) { on_disk_back_ = std::move(on_back); }
   // The disks begin to be read; until they are, what they hold is unknown.
   void start();
   // Writes what waits for the disks, and posts the answer of every lookup that is under way: call it while
@@ -113,6 +116,7 @@ class TieredStore final : public Store {
   MemoryStore memory_;
   std::array<Stripe, kStripes> stripes_;
   std::atomic<std::uint64_t> disk_hits_{0};
+  std::function<void()> on_disk_back_;
   std::unique_ptr<DiskStore> disk_;  // last: its threads use all of the above
 };
 

@@ -46,6 +46,32 @@ std::optional<DiskCount> count_of(DiskRefusal refusal) {
   return std::nullopt;
 }
 
+// Waits for every volume: the sum of what they did, or the first error.
+class ErasedOfAll {
+ public:
+  ErasedOfAll(std::size_t volumes, DiskVolume::ErasedDone done) : left_(volumes), done_(std::move(done)) {}
+
+  void add(const Result<Erased>& one) {
+    std::unique_lock lock(mutex_);
+    if (sum_ && one) {
+      sum_->objects += one->objects;
+      sum_->copies += one->copies;
+      sum_->bytes += one->bytes;
+    } else if (sum_) {
+      sum_ = one;
+    }
+    if (--left_ > 0) return;
+    lock.unlock();
+    done_(sum_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::size_t left_;
+  Result<Erased> sum_ = Erased();
+  DiskVolume::ErasedDone done_;
+};
+
 }  // namespace
 
 DiskStore::DiskStore(const DiskStoreOptions& options, const DiskHost& host, const Clock& clock, Logger& log)
@@ -150,6 +176,13 @@ DiskResidence DiskStore::residence(const Key& key) const {
   residence.volume = static_cast<std::size_t>(owner - disks_.begin());
   volume.describe(key, residence);
   return residence;
+}
+
+void DiskStore::overwrite_erased(DiskVolume::ErasedDone done) {
+  const auto all = std::make_shared<ErasedOfAll>(disks_.size(), std::move(done));
+  for (Disk& disk : disks_) {
+    disk.volume->overwrite_erased([all](const Result<Erased>& one) { all->add(one); });
+  }
 }
 
 void DiskStore::clear() {

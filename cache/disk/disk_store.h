@@ -79,10 +79,8 @@ class DiskStore {
   void offer(const ObjectRef& object);
   // False: there was nothing.
   bool erase(const Key& key) { return volume_of(key).bury(key); }
-  // Erases it and overwrites its bytes; `done` is called once, here or on the writer's thread.
-  void wipe(const Key& key, std::move_only_function<void(Result<void>)> done) {
-    volume_of(key).wipe(key, std::move(done));
-  }
+  // As Store::overwrite_erased(), over all volumes at once.
+  void overwrite_erased(DiskVolume::ErasedDone done);
   void clear();
 
   DiskStats stats() const;

@@ -106,29 +106,17 @@ void DiskVolume::clear() {
   wake_.notify_one();
 }
 
-// True: the writer has `done` now. False: `now` is what to tell it.
-bool DiskVolume::queue_wipe(const Key& key, std::move_only_function<void(Result<void>)>& done,
-                            Result<void>& now) {
-  const std::lock_guard lock(mutex_);
-  if (!opened_ || is_stopping_) {
-    now = fail(Code::unavailable, Blame::internal, "disk: the volume is away");
-    return false;
+void DiskVolume::overwrite_erased(ErasedDone done) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state() != DiskState::offline && !is_stopping_) {
+      erase_wanted_.push_back(std::move(done));
+      is_woken_ = true;
+      wake_.notify_one();
+      return;
+    }
   }
-  const std::optional<DiskPlace> place = index_.find(hash_of(key));
-  if (!place) return false;  // nothing of it is in the file
-  const auto location = opened_->volume->locate(place->offset, place->bytes, place->generation);
-  if (!location) return false;
-  wipes_.push_back({*location, std::move(done)});
-  is_woken_ = true;
-  return true;
-}
-
-void DiskVolume::wipe(const Key& key, std::move_only_function<void(Result<void>)> done) {
-  Result<void> now;
-  const bool is_queued = queue_wipe(key, done, now);
-  bury(key);
-  if (!is_queued) return done(now);
-  wake_.notify_one();
+  done(fail(Code::unavailable, Blame::internal, "disk: the volume is away"));
 }
 
 void DiskVolume::start() {

@@ -34,6 +34,7 @@
 #include "base/log.h"
 #include "cache/disk/disk_index.h"
 #include "cache/disk/disk_stats.h"
+#include "cache/disk/erase_walk.h"
 #include "cache/disk/fault_meter.h"
 #include "cache/disk/recovery.h"
 #include "cache/disk/volume.h"
@@ -48,8 +49,13 @@ struct DiskHost {
   std::function<Reservation(std::size_t)> reserve = [](std::size_t) { return Reservation(); };
   // Whether memory holds an object of that key: it is worth keeping on disk too.
   std::function<bool(const Key&)> is_resident = [](const Key&) { return false; };
-  // Whether a purge has named what the needle holds.
-  std::function<bool(const NeedleView&)> is_dead = [](const NeedleView&) { return false; };
+  // Of an object or a needle: whether a purge has named it, and whether its bytes must be overwritten.
+  using PurgeTest =
+      std::function<bool(std::uint64_t sequence, std::string_view key_string, std::string_view tags)>;
+  PurgeTest is_dead = [](std::uint64_t, std::string_view, std::string_view) { return false; };
+  PurgeTest must_erase = is_dead;
+  // A volume that was away is there again. On its writer's thread.
+  std::function<void()> on_back = [] {};
   // Reclaim has let go of the object that the key stood for.
   std::function<void(const FooterEntry&)> on_reclaimed = [](const FooterEntry&) {};
   bool must_reserve = false;  // an empty reservation means no
@@ -113,8 +119,10 @@ class DiskVolume final : private ReclaimPolicy {
   DiskVolumeStats stats() const;
   // The smallest ObjectHead::sequence on it; 0: not known.
   std::uint64_t oldest_sequence() const { return oldest_sequence_.load(std::memory_order_relaxed); }
-  // Overwrites a key's bytes in the file before `done` is called, on the writer's thread. Bury it too.
-  void wipe(const Key& key, std::move_only_function<void(Result<void>)> done);
+  // As Store::overwrite_erased(); `done` is called on the writer's thread, or here when the volume is away.
+  // While it is read after a start that is waited for.
+  using ErasedDone = std::move_only_function<void(Result<Erased>)>;
+  void overwrite_erased(ErasedDone done);
 
   // Starts the writer's thread. Without it, step() is called by hand.
   void start();
@@ -141,10 +149,6 @@ class DiskVolume final : private ReclaimPolicy {
     std::uint64_t bytes = 0;
     TimePoint queued_at;
   };
-  struct Wipe {
-    Location location;
-    std::move_only_function<void(Result<void>)> done;
-  };
   struct Reading;
   class PooledRead;
 
@@ -159,15 +163,13 @@ class DiskVolume final : private ReclaimPolicy {
   void drop_front();
   void go_offline();
 
-  bool queue_wipe(const Key& key, std::move_only_function<void(Result<void>)>& done, Result<void>& now);
-
   // Reading (disk_volume_read.cc)
   DiskRead miss(DiskCount why);
   std::optional<DiskRead> read_now(Reading& reading);
   DiskRead read_waiting(Reading& reading);
   DiskRead decode(Reading& reading, std::string_view bytes);
   DiskRead unreadable(const Reading& reading);
-  void forget(const Reading& reading);
+  bool forget(const Reading& reading);
   void report_fault(const Opened* opened);
 
   // Writing (disk_volume_writer.cc)
@@ -180,7 +182,9 @@ class DiskVolume final : private ReclaimPolicy {
   void write_owed();
   bool write_queue();
   void write_job(const Job& job, const ObjectRef& object);
-  void wipe_some();
+  bool begin_erasing();
+  void erase_some();
+  void abandon_erasing();
   void advance_snapshot(TimePoint now);
   bool begin_snapshot(TimePoint now);
   void settle(TimePoint now);
@@ -217,7 +221,7 @@ class DiskVolume final : private ReclaimPolicy {
   std::unordered_map<std::uint64_t, Pending> pending_;
   std::unordered_map<std::uint64_t, Key> owed_;
   std::deque<Job> queue_;
-  std::deque<Wipe> wipes_;
+  std::vector<ErasedDone> erase_wanted_;
   std::uint64_t queue_bytes_ = 0;
   std::uint64_t next_number_ = 0;
   FaultMeter faults_;
@@ -231,6 +235,10 @@ class DiskVolume final : private ReclaimPolicy {
   std::vector<Key> open_keys_;  // of what was appended to the segment of open_generation_
   std::uint32_t open_generation_ = 0;
   std::unique_ptr<Recovery> recovery_;
+  std::unique_ptr<EraseWalk> walk_;
+  std::vector<ErasedDone> walk_for_;
+  Result<void> walk_result_;  // the first error
+  TimePoint next_walk_{};
   std::unique_ptr<SnapshotWriter> snapshot_;
   std::size_t snapshot_shard_ = 0;
   std::uint64_t snapshot_mark_ = 0;  // what had been appended and reclaimed at the last one

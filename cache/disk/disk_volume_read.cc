@@ -122,10 +122,13 @@ DiskRead DiskVolume::unreadable(const Reading& reading) {
 }
 
 // Its bytes may be good again after a restart, when nobody knows any more what replaced it.
-void DiskVolume::forget(const Reading& reading) {
+// False: somebody else has taken it away.
+bool DiskVolume::forget(const Reading& reading) {
   const std::uint64_t hash = hash_of(reading.key);
   const std::lock_guard lock(mutex_);
-  if (index_.erase_at(hash, reading.place.offset) && !pending_.contains(hash)) owe(hash, reading.key);
+  if (!index_.erase_at(hash, reading.place.offset)) return false;
+  if (!pending_.contains(hash)) owe(hash, reading.key);
+  return true;
 }
 
 // Generation, checksums and key are looked at again here, after the bytes have come.
@@ -146,7 +149,8 @@ DiskRead DiskVolume::decode(Reading& reading, std::string_view bytes) {
     index_.erase_at(hash_of(reading.key), reading.place.offset);
     return miss(DiskCount::misses_gone);
   }
-  forget(reading);
+  // Overwritten while it was read, it may be half of either.
+  if (!forget(reading)) return miss(DiskCount::misses_gone);
   report_fault(reading.opened.get());
   return miss(DiskCount::misses_damaged);
 }

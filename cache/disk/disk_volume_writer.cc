@@ -49,8 +49,8 @@ TimePoint DiskVolume::step() {
     next_open_ = wants_format ? now : now + kProbeEvery;
   }
   if (!own_) {
-    wipe_some();
     if (now >= next_open_ || wants_format) open(now);
+    if (state() == DiskState::offline) abandon_erasing();
     return own_ ? now : next_open_;
   }
   if (recovery_) recover();
@@ -58,10 +58,10 @@ TimePoint DiskVolume::step() {
   if (!recovery_ || recovery_->is_started()) {
     write_owed();
     is_busy = write_queue() || is_busy;
-    wipe_some();
     if (auto ticked = own_->volume->tick(); !ticked) failed_to_write(ticked.error());
     advance_snapshot(now);
   }
+  if (!recovery_ && state() != DiskState::offline) erase_some();
   has_unused_space_.store(own_->volume->has_unused_space(), std::memory_order_relaxed);
   if (now >= next_settle_) settle(now);
   return next_due(now, is_busy);
@@ -71,6 +71,7 @@ TimePoint DiskVolume::next_due(TimePoint now, bool is_busy) const {
   if (is_busy || snapshot_ || state() == DiskState::offline) return now;
   TimePoint next = std::min(next_settle_, std::max(next_snapshot_, now));
   if (const auto flush = own_->volume->next_flush()) next = std::min(next, *flush);
+  if (walk_) next = std::min(next, next_walk_);
   return next;
 }
 
@@ -87,6 +88,7 @@ void DiskVolume::settle(TimePoint now) {
 
 // Nobody finds anything here from now on; the file is closed by whoever reads it last.
 void DiskVolume::release() {
+  abandon_erasing();
   snapshot_.reset();
   recovery_.reset();
   if (own_ && !own_->volume->flush()) owe_open_segment();
@@ -121,14 +123,18 @@ void DiskVolume::open(TimePoint now) {
     go_offline();
     return;
   }
-  if (said_offline_.exchange(false)) log_.info("disk {}: is back", options_.path);
+  const bool is_back = said_offline_.exchange(false);
+  if (is_back) log_.info("disk {}: is back", options_.path);
   next_snapshot_ = now + kSnapshotEvery;
   snapshot_mark_ = 0;
-  const std::lock_guard lock(mutex_);
-  if (wants_format_) return;  // cleared meanwhile: the next step begins again
-  opened_ = own_;
-  faults_.reset();
-  state_.store(DiskState::recovering, std::memory_order_relaxed);
+  {
+    const std::lock_guard lock(mutex_);
+    if (wants_format_) return;  // cleared meanwhile: the next step begins again
+    opened_ = own_;
+    faults_.reset();
+    state_.store(DiskState::recovering, std::memory_order_relaxed);
+  }
+  if (is_back) host_.on_back();
 }
 
 Result<DiskVolume::OpenedRef> DiskVolume::open_volume(bool formats) {
@@ -272,7 +278,9 @@ void DiskVolume::drop_front() {
 
 void DiskVolume::write_job(const Job& job, const ObjectRef& object) {
   const std::uint64_t hash = hash_of(job.key);
-  const Result<Location> location = own_->volume->append(*object);
+  const bool is_purged = host_.is_dead(object->sequence(), object->key_string(), object->tags());
+  const Result<Location> location =
+      is_purged ? fail(Code::refused, Blame::internal, "disk: purged") : own_->volume->append(*object);
   if (location) {
     counters_.add(DiskCount::written);
     appended(job.key, *location);
@@ -285,7 +293,7 @@ void DiskVolume::write_job(const Job& job, const ObjectRef& object) {
     if (pending != pending_.end() && pending->second.number == job.number) {
       if (location) {
         index_.put(hash, place_of(*location));
-      } else if (!pending->second.keeps_old) {
+      } else if (is_purged || !pending->second.keeps_old) {
         index_.erase(hash);
         owe(hash, job.key);
       }
@@ -296,22 +304,55 @@ void DiskVolume::write_job(const Job& job, const ObjectRef& object) {
   if (!location) failed_to_write(location.error());
 }
 
-void DiskVolume::wipe_some() {
-  while (true) {
-    Wipe wipe;
-    {
-      const std::lock_guard lock(mutex_);
-      if (wipes_.empty()) return;
-      wipe = std::move(wipes_.front());
-      wipes_.pop_front();
-    }
-    if (!own_) {
-      wipe.done(fail(Code::unavailable, Blame::internal, "disk: the volume is away"));
-      continue;
-    }
-    const Result<void> wiped = own_->volume->wipe(wipe.location);
-    if (!wiped) failed_to_write(wiped.error());
-    wipe.done(wiped);
+// False: nobody wants it. Who asks from now on waits for the next walk.
+bool DiskVolume::begin_erasing() {
+  {
+    const std::lock_guard lock(mutex_);
+    walk_for_.swap(erase_wanted_);
+  }
+  if (walk_for_.empty()) return false;
+  walk_ = std::make_unique<EraseWalk>(
+      *own_->volume,
+      [this](const NeedleView& needle) {
+        return host_.must_erase(needle.sequence(), needle.key_string(), needle.head().tags);
+      },
+      [this](const Key& key, const Location& location) {
+        return index_.erase_at(hash_of(key), own_->volume->file_offset(location));
+      });
+  walk_result_ = {};
+  next_walk_ = clock_.now();
+  return true;
+}
+
+// One segment, and as much time for others as that took.
+void DiskVolume::erase_some() {
+  if (!walk_ && !begin_erasing()) return;
+  const TimePoint begun = clock_.now();
+  if (begun < next_walk_) return;
+  if (auto flushed = own_->volume->flush(); !flushed) failed_to_write(flushed.error());
+  if (auto erased = walk_->step(); !erased) {
+    if (walk_result_) walk_result_ = erased;
+    counters_.add(DiskCount::write_errors);
+    report_fault(own_.get());
+  }
+  next_walk_ = clock_.now() + (clock_.now() - begun);
+  if (!walk_->is_done()) return;
+  const std::unique_ptr<EraseWalk> walk = std::move(walk_);
+  for (ErasedDone& done : std::exchange(walk_for_, {})) {
+    done(walk_result_ ? Result<Erased>(walk->erased()) : std::unexpected(walk_result_.error()));
+  }
+}
+
+// Nobody waits for a volume that is away.
+void DiskVolume::abandon_erasing() {
+  walk_.reset();
+  std::vector<ErasedDone> waiting = std::exchange(walk_for_, {});
+  {
+    const std::lock_guard lock(mutex_);
+    std::ranges::move(std::exchange(erase_wanted_, {}), std::back_inserter(waiting));
+  }
+  for (ErasedDone& done : waiting) {
+    done(fail(Code::unavailable, Blame::internal, "disk: the volume is away"));
   }
 }
 
@@ -354,7 +395,6 @@ void DiskVolume::finish() {
     write_owed();
     while (state() != DiskState::offline && write_queue()) {
     }
-    wipe_some();
     if (auto flushed = own_->volume->flush(); !flushed) failed_to_write(flushed.error());
     if (!recovery_) {
       snapshot_.reset();
@@ -366,7 +406,6 @@ void DiskVolume::finish() {
     if (auto closed = own_->volume->close(); !closed) failed_to_write(closed.error());
   }
   release();
-  wipe_some();
   const std::lock_guard lock(mutex_);
   go_offline();
 }
@@ -380,7 +419,9 @@ bool DiskVolume::wants(const FooterEntry& entry, const Location& location) {
   return !is_expired && (place->was_hit || host_.is_resident(entry.key()));
 }
 
-bool DiskVolume::confirms(const NeedleView& needle) { return !host_.is_dead(needle); }
+bool DiskVolume::confirms(const NeedleView& needle) {
+  return !host_.is_dead(needle.sequence(), needle.key_string(), needle.head().tags);
+}
 
 void DiskVolume::on_moved(const FooterEntry& entry, const Location& from, const Location& to) {
   index_.move(hash_of(entry.key()), own_->volume->file_offset(from), place_of(to));

@@ -60,7 +60,7 @@ struct SegmentPlace {
 enum class NeedleKind : std::uint8_t {
   object = 1,
   erasure = 2,  // a key and nothing else: older needles of that key are dead
-  filler = 3,   // was an object whose bytes were overwritten
+  filler = 3,   // was an object whose bytes were overwritten; stands for an erasure of its key
 };
 
 // What the footer of a segment says of one needle.

@@ -207,6 +207,8 @@ std::string_view to_string(NeedleFault fault) {
       return "other-key";
     case NeedleFault::reclaimed:
       return "reclaimed";
+    case NeedleFault::erased:
+      return "erased";
   }
   return "unknown";
 }
@@ -260,11 +262,13 @@ FooterEntry encode_erasure(const Key& key, const NeedlePlace& place, std::uint32
 }
 
 // What follows the header counts as its body, all zeros.
-void encode_filler(const NeedlePlace& place, std::uint32_t seed, std::span<char> out) {
+void encode_filler(const Key& key, const NeedlePlace& place, std::uint32_t seed, std::span<char> out) {
   VCHECK(out.size() >= sizeof(NeedleHeader));
   NeedleHeader header;
   header.magic = kNeedleMagic;
   header.kind = NeedleKind::filler;
+  header.key_hi = key.hi;
+  header.key_lo = key.lo;
   header.total_bytes = static_cast<std::uint32_t>(out.size());
   header.body_bytes = header.total_bytes - std::uint32_t{sizeof(NeedleHeader)};
   set_place(header, place);

@@ -24,12 +24,13 @@ enum class NeedleFault : std::uint8_t {
   wrong_place,  // a sound needle of another segment, offset or generation: the segment was used again
   other_key,    // a sound needle of another key: two keys share a fingerprint
   reclaimed,    // the segment was given away before the bytes were read
+  erased,       // a filler: the bytes were overwritten
 };
 std::string_view to_string(NeedleFault fault);
 // The disk is to blame; otherwise the needle has only gone.
 constexpr bool is_damage(NeedleFault fault) {
   return fault != NeedleFault::wrong_place && fault != NeedleFault::other_key &&
-         fault != NeedleFault::reclaimed;
+         fault != NeedleFault::reclaimed && fault != NeedleFault::erased;
 }
 
 // Where a needle is written to; part of its checked bytes.
@@ -71,8 +72,8 @@ FooterEntry encode_needle(const Object& object, const NeedlePlace& place, std::u
 
 inline constexpr std::uint32_t kErasureBytes = align_needle(sizeof(NeedleHeader));
 FooterEntry encode_erasure(const Key& key, const NeedlePlace& place, std::uint32_t seed, std::span<char> out);
-// `out` is any length that was a needle's: a header, then zeros.
-void encode_filler(const NeedlePlace& place, std::uint32_t seed, std::span<char> out);
+// `out` is any length that was a needle's: a header with its key, then zeros.
+void encode_filler(const Key& key, const NeedlePlace& place, std::uint32_t seed, std::span<char> out);
 // The same needle at another place: `from` are its bytes, `out` has padded_bytes().
 void copy_needle(const NeedleView& from, std::string_view bytes, const NeedlePlace& place, std::uint32_t seed,
                  std::span<char> out);

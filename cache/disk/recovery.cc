@@ -219,12 +219,11 @@ void Recovery::scan(const SegmentPlace& place) {
 
 void Recovery::emit_log(const SegmentPlace& place, const std::vector<FooterEntry>& found) {
   for (const FooterEntry& needle : found) {
-    if (needle.kind == NeedleKind::filler) continue;
     RecoveredEntry entry;
     entry.hash = DiskIndex::hash_of(needle.key());
     entry.location = {place.segment, needle.offset, needle.bytes, place.generation};
     entry.flags = needle.flags;
-    entry.is_erasure = needle.kind == NeedleKind::erasure;
+    entry.is_erasure = needle.kind != NeedleKind::object;
     ++stats_.log_entries;
     emit(entry);
   }

@@ -112,6 +112,7 @@ std::expected<NeedleView, NeedleFault> Volume::verify(const ReadPlan& plan, std:
   if (table_.generation(at.segment) != at.generation) return std::unexpected(NeedleFault::reclaimed);
   auto needle = parse_needle(bytes.substr(0, plan.bytes), {at.segment, at.offset, at.generation}, seed_);
   if (!needle) return needle;
+  if (needle->kind() == NeedleKind::filler) return std::unexpected(NeedleFault::erased);
   const bool is_it =
       needle->kind() == NeedleKind::object && needle->key() == key && needle->key_string() == key_string;
   if (!is_it) return std::unexpected(NeedleFault::other_key);
@@ -283,21 +284,6 @@ std::optional<TimePoint> Volume::next_flush() const {
 Result<void> Volume::close() {
   if (!open_ || open_->entries().empty()) return {};
   return seal();
-}
-
-Result<void> Volume::wipe(const Location& location) {
-  if (table_.generation(location.segment) != location.generation || location.generation == 0) return {};
-  if (!plan(location)) return cannot(Code::not_found, "no needle has that location");
-  if (open_ && open_->generation() == location.generation) {
-    if (auto flushed = flush(); !flushed) return flushed;
-    open_->mark_filler(location.offset);
-  }
-  std::string bytes(location.bytes, '\0');
-  encode_filler({location.segment, location.offset, location.generation}, seed_, bytes);
-  Result<void> wiped = file_->pwrite(bytes, file_offset(location));
-  if (wiped) wiped = file_->sync_data();
-  if (!wiped) count(counters_.write_errors);
-  return wiped;
 }
 
 std::size_t Volume::lift_quarantine() {

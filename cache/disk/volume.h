@@ -149,8 +149,6 @@ class Volume {
   Result<Location> append(const Object& object);
   // From here on older needles of this key are dead, also after a restart. Same errors.
   Result<Location> append_erasure(const Key& key);
-  // Overwrites the needle's bytes in the file and waits for the device. Success when it has gone already.
-  Result<void> wipe(const Location& location);
   // Writes what is due. Call it at next_flush(), or more often. Errors as append().
   Result<void> tick();
   // When something that is in RAM only becomes due; nullopt: nothing is.
@@ -174,6 +172,7 @@ class Volume {
  private:
   friend class Recovery;
   friend class Reclaim;
+  friend class EraseWalk;
   struct Parts;
   Volume(Parts parts, DiskDirectory& directory, const VolumeOptions& options, const Clock& clock,
          Logger& log);

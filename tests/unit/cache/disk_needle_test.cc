@@ -239,10 +239,11 @@ TEST_CASE("An erasure and a filler are needles that hold no object") {
   CHECK(erasure->padded_bytes() == kErasureBytes);
 
   std::string wiped = encoded(*object_for("h/secret", 1000));
-  encode_filler(kPlace, kSeed, wiped);
+  encode_filler(hash_key("h/secret"), kPlace, kSeed, wiped);
   const auto filler = parse_needle(wiped, kPlace, kSeed);
   REQUIRE(filler);
   CHECK(filler->kind() == NeedleKind::filler);
+  CHECK(filler->key() == hash_key("h/secret"));
   CHECK(filler->padded_bytes() == wiped.size());
   CHECK(wiped.find("h/secret") == std::string::npos);
 }

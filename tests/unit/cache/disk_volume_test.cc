@@ -305,27 +305,6 @@ TEST_CASE("When every segment was quarantined nothing is appended until the quar
   CHECK(store.get("h/a"));
 }
 
-TEST_CASE("Wiped bytes are neither in the file nor found again") {
-  FaultyDisk disk;
-  LogScene store(disk);
-  store.start();
-  const std::string secret = "only-this-photo-says-so";
-  const bool is_sealed = GENERATE(false, true);
-  REQUIRE(store.put(Object::complete(fresh_head(), hash_key("h/s"), "h/s", secret)));
-  REQUIRE(store.put("h/next", 1000));
-  const Location location = store.where("h/s").value();
-  if (is_sealed) REQUIRE(store.volume().close());
-  store.index.places.erase(DiskIndex::hash_of(hash_key("h/s")));
-  REQUIRE(store.volume().wipe(location));
-  REQUIRE(store.volume().flush());
-  CHECK(disk.content(kVolume).find(secret) == std::string::npos);
-  store.restart();
-  CHECK(disk.content(kVolume).find(secret) == std::string::npos);
-  CHECK_FALSE(store.get("h/s"));
-  CHECK(store.get("h/next"));
-  CHECK(store.volume().wipe(location));
-}
-
 TEST_CASE("The oldest sequence in the log rises as segments are reclaimed") {
   FaultyDisk disk;
   LogScene store(disk, 4);

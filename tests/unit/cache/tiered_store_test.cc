@@ -422,29 +422,6 @@ TEST_CASE("A purged object on disk is a miss, and is not kept by reclaim") {
   CHECK_FALSE(tiers.find("h/a"));
 }
 
-TEST_CASE("Bytes that are wiped are no longer in the file") {
-  SteppedTiers tiers;
-  tiers.start();
-  tiers.settle();
-  const std::string secret(3000, 'S');
-  tiers.store->insert(Object::complete(fresh_head(), hash_key("h/a"), "h/a", secret));
-  tiers.pass(std::chrono::seconds(2));
-  std::optional<Result<void>> done;
-  tiers.store->disk()->wipe(hash_key("h/a"), [&](Result<void> result) { done = result; });
-  CHECK_FALSE(done);
-  tiers.settle();
-  REQUIRE(done);
-  CHECK(*done);
-  CHECK_FALSE(tiers.store->disk()->has(hash_key("h/a")));
-  tiers.store->stop();
-  std::string bytes(16 << 20, '\0');
-  std::FILE* file = std::fopen((tiers.folder.path() + "/a/volume").c_str(), "rb");
-  REQUIRE(file);
-  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file));
-  std::fclose(file);
-  CHECK(bytes.find(secret) == std::string::npos);
-}
-
 // A small memory over a disk that fails now and then: a hit is always the newest version, never one that was
 // erased; restarts change nothing but what memory alone had.
 TEST_CASE("Two tiers beside a map, with a failing disk and restarts") {
