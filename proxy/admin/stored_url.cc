@@ -18,39 +18,6 @@ namespace {
 
 using Failure = std::unexpected<std::string>;
 
-// A URL taken apart, with what its views point to.
-struct ReadUrl {
-  std::string authority;
-  std::string host;
-  std::string normal_path;
-  http::AbsoluteUrl url;
-};
-
-std::expected<ReadUrl, std::string> read_url(std::string_view text) {
-  ReadUrl read;
-  const auto url = http::parse_absolute_url(text);
-  if (!url) return Failure(fmt::format("\"{}\" is not an http or https URL without a fragment", text));
-  read.url = *url;
-  read.authority = to_lower(url->authority);
-  const auto authority = http::parse_authority(read.authority);
-  if (!authority) return Failure(fmt::format("\"{}\" names no host", text));
-  read.host = authority->host;
-  const std::string_view path = url->path.empty() ? std::string_view("/") : url->path;
-  std::string normal(path.size(), '\0');
-  const auto normalised = http::normalize_path(path, normal);
-  if (!normalised) return Failure(fmt::format("\"{}\": {}", text, to_string(normalised.error())));
-  read.normal_path = std::string(*normalised);
-  return read;
-}
-
-std::string below_prefix(const conf::Route& route, std::string_view path) {
-  if (!route.strip_prefix) return std::string(path);
-  std::size_t cut = std::min(path.size(), route.path.size());
-  if (cut > 0 && path[cut - 1] == '/') --cut;
-  const std::string_view rest = path.substr(cut);
-  return rest.starts_with('/') ? std::string(rest) : "/" + std::string(rest);
-}
-
 // `<sig>/<ops>/<key>[@fmt]`: which photo it is; who asks here needs no signature and no valid operations.
 std::expected<std::string, std::string> photo_path(const conf::Route& route, const UrlParts& url) {
   std::string_view rest = url.raw_path.starts_with(route.path) ? url.raw_path : url.path;
@@ -110,6 +77,32 @@ bool may_lie_below(const conf::Route& route, std::string_view path) {
 }
 
 }  // namespace
+
+std::expected<ReadUrl, std::string> read_url(std::string_view text) {
+  ReadUrl read;
+  const auto url = http::parse_absolute_url(text);
+  if (!url) return Failure(fmt::format("\"{}\" is not an http or https URL without a fragment", text));
+  read.url = *url;
+  read.authority = to_lower(url->authority);
+  const auto authority = http::parse_authority(read.authority);
+  if (!authority) return Failure(fmt::format("\"{}\" names no host", text));
+  read.host = authority->host;
+  read.port = authority->port;
+  const std::string_view path = url->path.empty() ? std::string_view("/") : url->path;
+  std::string normal(path.size(), '\0');
+  const auto normalised = http::normalize_path(path, normal);
+  if (!normalised) return Failure(fmt::format("\"{}\": {}", text, to_string(normalised.error())));
+  read.normal_path = std::string(*normalised);
+  return read;
+}
+
+std::string below_prefix(const conf::Route& route, std::string_view path) {
+  if (!route.strip_prefix) return std::string(path);
+  std::size_t cut = std::min(path.size(), route.path.size());
+  if (cut > 0 && path[cut - 1] == '/') --cut;
+  const std::string_view rest = path.substr(cut);
+  return rest.starts_with('/') ? std::string(rest) : "/" + std::string(rest);
+}
 
 std::expected<StoredUrl, std::string> find_stored(const Route& route, const UrlParts& url) {
   const conf::Route& options = *route.options;

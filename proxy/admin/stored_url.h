@@ -2,12 +2,14 @@
 // photo's URL, whatever its size, stands for the original and all that is made from it.
 #pragma once
 
+#include <cstdint>
 #include <expected>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cache/purge/purge_book.h"
+#include "http/url.h"
 #include "proxy/route/snapshot.h"
 
 namespace vignette::proxy {
@@ -28,6 +30,19 @@ struct StoredUrl {
   std::string key_string;
   cache::PurgeTarget target;  // it, its variants and all that is made from it
 };
+
+// A URL taken apart, with what its views point to.
+struct ReadUrl {
+  std::string authority;    // host[:port], lower case
+  std::string host;         // of it
+  std::uint16_t port = 0;   // of it; 0: none
+  std::string normal_path;  // what routes look at
+  http::AbsoluteUrl url;    // views into the text it was read from
+};
+// Errors are sentences for who asked.
+std::expected<ReadUrl, std::string> read_url(std::string_view text);
+// What of a path a route to a store of photos takes for the object's.
+std::string below_prefix(const conf::Route& route, std::string_view path);
 
 // Errors are sentences for who asked.
 std::expected<StoredUrl, std::string> find_stored(const Snapshot& snapshot, std::string_view url);

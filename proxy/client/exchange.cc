@@ -217,11 +217,9 @@ std::string_view Exchange::viewer_origin() {
   std::string_view scheme = viewer_scheme();
   std::string_view told = head_.fields.value(http::FieldId::x_forwarded_host);
   if (told == head_.authority || !in_networks(snapshot_->config->server.trusted, client_.peer)) told = {};
-  bool odd_port = (head_.port == 80 && scheme != "http") || (head_.port == 443 && scheme != "https");
-  if (told.empty() && !odd_port) return scheme;
-  std::string text(scheme);
-  if (odd_port) text.append(":").append(std::to_string(head_.port));
-  if (!told.empty()) text.append(" ").append(told);
+  if (told.empty() && !is_odd_port(scheme, head_.port)) return scheme;
+  std::string text;
+  append_viewer_origin(scheme, head_.port, told, text);
   return keep(text);
 }
 

@@ -75,6 +75,17 @@ std::optional<std::string_view> select_query(const conf::RouteCacheKey& key, boo
   return scratch;
 }
 
+bool is_odd_port(std::string_view scheme, std::uint16_t port) {
+  return (port == 80 && scheme != "http") || (port == 443 && scheme != "https");
+}
+
+void append_viewer_origin(std::string_view scheme, std::uint16_t port, std::string_view told_host,
+                          std::string& out) {
+  out += scheme;
+  if (is_odd_port(scheme, port)) out.append(":").append(std::to_string(port));
+  if (!told_host.empty()) out.append(" ").append(told_host);
+}
+
 bool append_key_fields(const conf::RouteCacheKey& key, const http::FieldList& request, std::string& out) {
   const std::size_t start = out.size();
   for (const std::string& name : key.headers) {
