@@ -64,9 +64,10 @@ struct DiskOptions {
 struct CacheOptions {
   std::string state;                    // folder of the journal of purges; empty = the first disk's, if any
   std::uint64_t memory = 256ULL << 20;  // bytes
-  std::uint64_t max_object = 64ULL << 20;  // bytes, head and body; the loader keeps it <= memory
-  std::vector<DiskOptions> disk;           // empty = memory only; no path twice
-  std::uint64_t disk_writes_per_day = 0;   // bytes; 0 = no limit
+  std::uint64_t max_object = 64ULL << 20;       // bytes, head and body; the loader keeps it <= memory
+  std::vector<DiskOptions> disk;                // empty = memory only; no path twice
+  std::uint64_t disk_writes_per_day = 0;        // bytes; 0 = no limit
+  std::uint64_t warm_per_second = 64ULL << 20;  // bytes read into memory at a start; 0 = none
 };
 
 // What one client may ask of us.

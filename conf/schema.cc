@@ -106,6 +106,11 @@ std::vector<Option> cache_options() {
             "Bytes a day that may be written to all disks together, so that flash lasts; `0` is no limit. An "
             "hour's share may be saved up, and half of it is kept for originals. Objects beyond it stay in "
             "memory."),
+      value(
+          "warm_per_second", &C::warm_per_second, size(0, 16 * kTiB), Reload::restart,
+          "At a start, bytes a second of the objects that were hottest in memory when the node last saved "
+          "their keys (each minute, and when it is stopped) that are read from the disks into memory again. "
+          "`0` leaves memory to fill by requests."),
   };
 }
 

@@ -27,6 +27,15 @@ std::string read_number(const nlohmann::json& object, const char* name) {
   return found == object.end() ? "?" : found->dump();
 }
 
+// What came back into memory at the start; "" where nothing could.
+std::string restore_line(const nlohmann::json& warm) {
+  const auto restore = warm.value("restore", nlohmann::json::object());
+  if (restore.empty()) return {};
+  return fmt::format("memory after the start: {} of {} hot objects read from disk, {} bytes ({})\n",
+                     read_number(restore, "objects"), read_number(restore, "listed"),
+                     read_number(restore, "bytes"), restore.value("phase", "?"));
+}
+
 // Throws the library's exceptions where a value is not of the type it should be.
 std::string summarize(const nlohmann::json& status) {
   std::string out =
@@ -50,6 +59,7 @@ std::string summarize(const nlohmann::json& status) {
   out += fmt::format("\ncache: {} objects, {} of {} bytes, {} fills open\n", read_number(cache, "objects"),
                      read_number(cache, "used_bytes"), read_number(cache, "budget_bytes"),
                      read_number(cache, "open_fills"));
+  out += restore_line(status.value("warm", nlohmann::json::object()));
   for (const auto& origin : status.value("origins", nlohmann::json::array())) {
     out += fmt::format("origin {}\n", origin.value("name", "?"));
     for (const auto& server : origin.value("servers", nlohmann::json::array())) {

@@ -105,7 +105,9 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
             .servers = servers_,
             .imaging = nullptr,
             .access_log = nullptr,
-            .purges = &purges_} {
+            .purges = &purges_},
+      warm_(loop_,
+            [this](WarmOrder order, WarmDesk::Done done) { warm(std::move(order), std::move(done)); }) {
   node_.insight = &insight_;
 }
 
@@ -147,6 +149,7 @@ bool Server::start() {
   }
   if (!open_purges() || !start_imaging(*config_)) return false;
   store_.start();
+  start_hot_keeper();
   register_metrics();
   watch_signals();
   for (unsigned i = 0; i < worker_count_; ++i) {
@@ -242,11 +245,16 @@ bool Server::build_first_snapshot() {
   return true;
 }
 
+// Of what outlives the process beside the disks; empty: nothing does.
+std::string Server::state_folder() const {
+  const conf::CacheOptions& options = config_->cache;
+  return options.state.empty() && !options.disk.empty() ? options.disk.front().path : options.state;
+}
+
 // Without anything that outlives the process there is nothing that a purge would have to survive for.
 bool Server::open_purges() {
   purges_.set_oldest_alive([this] { return oldest_sequence(); });
-  std::string folder = config_->cache.state;
-  if (folder.empty() && !config_->cache.disk.empty()) folder = config_->cache.disk.front().path;
+  const std::string folder = state_folder();
   if (folder.empty()) return true;
   std::error_code ignored;
   std::filesystem::create_directory(folder, ignored);
@@ -259,6 +267,24 @@ bool Server::open_purges() {
   }
   if (!report.empty()) log_.error("{}", report);
   return true;
+}
+
+void Server::start_hot_keeper() {
+  if (config_->cache.disk.empty()) return;
+  hot_keeper_ = std::make_unique<HotKeeper>(
+      loop_, file_pool_, store_, log_,
+      HotKeeper::Options{.folder = state_folder(), .bytes_per_second = config_->cache.warm_per_second});
+  hot_keeper_->start();
+}
+
+// Workers take turns.
+void Server::warm(WarmOrder order, WarmDesk::Done done) {
+  if (workers_.empty() || node_.draining) {
+    WarmReply reply;
+    reply.reason = "the node is not serving";
+    return done(std::move(reply));
+  }
+  workers_[next_to_warm_++ % workers_.size()]->warm(std::move(order), std::move(done));
 }
 
 bool Server::open_admin() {
@@ -280,6 +306,8 @@ bool Server::open_admin() {
   sources.node = &node_;
   sources.snapshot = [this] { return snapshot_; };
   sources.top = [this](std::string_view query) { return top_json(insight_, query, clock_.now()); };
+  sources.warm = &warm_;
+  sources.hot = [this](std::size_t limit) { return cache::write_hot_list(cache::hottest(store_, limit)); };
   sources.what_if = [this] { return what_if_json(insight_, settled_.cache.memory); };
   admin_ = std::make_unique<AdminServer>(loop_, std::move(sources));
   auto opened = admin_->open(*address);
@@ -389,6 +417,7 @@ void Server::begin_drain() {
   }
   log_.info("draining: at most {} ms for requests in flight", config_->timeouts.drain.count());
   for (auto& worker : workers_) worker->drain();
+  if (hot_keeper_) hot_keeper_->cancel();
   loop_.spawn_named("drain", drain_strand, std::ref(*this));
 }
 
@@ -411,10 +440,12 @@ void Server::stop_all() {
   health_.reset();
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();
+  if (hot_keeper_) hot_keeper_->save_last();
   store_.stop();  // its readers post to the workers
   imaging_.reset();
   workers_.clear();
   metric_callbacks_.clear();
+  hot_keeper_.reset();
   if (access_log_) access_log_->flush();
 }
 

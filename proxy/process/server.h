@@ -28,6 +28,7 @@
 #include "proxy/node.h"
 #include "proxy/origin/server_registry.h"
 #include "proxy/process/health.h"
+#include "proxy/process/hot_keeper.h"
 #include "proxy/process/node_worker.h"
 
 namespace vignette::proxy {
@@ -57,6 +58,9 @@ class Server {
   bool build_first_snapshot();
   bool open_admin();
   bool open_purges();
+  std::string state_folder() const;
+  void start_hot_keeper();
+  void warm(WarmOrder order, WarmDesk::Done done);
   void announce();
   void watch_signals();
 
@@ -99,6 +103,9 @@ class Server {
   Node node_;
   SnapshotRef snapshot_;
   std::unique_ptr<HealthChecker> health_;
+  WarmDesk warm_;
+  std::size_t next_to_warm_ = 0;           // of the workers
+  std::unique_ptr<HotKeeper> hot_keeper_;  // null: nothing outlives the process
   std::unique_ptr<AdminServer> admin_;
   // Bound and not yet handed to a worker, in the order of workers; by address.
   struct Bound {

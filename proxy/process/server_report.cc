@@ -5,6 +5,7 @@
 #include "proxy/process/allocator.h"
 #include "proxy/process/disk_report.h"
 #include "proxy/process/server.h"
+#include "proxy/process/warm_report.h"
 
 namespace vignette::proxy {
 
@@ -55,6 +56,7 @@ void Server::register_metrics() {
   add(counter, "vignette_access_log_dropped_total", "Access log lines dropped.",
       [this, number] { return number(access_log_ ? access_log_->dropped_lines() : 0); });
   register_disk_metrics(store_, metrics_, metric_callbacks_);
+  register_warm_metrics(warm_, hot_keeper_.get(), metrics_, metric_callbacks_);
   for (unsigned i = 0; i < worker_count_; ++i) {
     std::string index = std::to_string(i);
     auto add_worker = [&](MetricType type, std::string_view name, std::string_view help,
@@ -115,6 +117,7 @@ std::string Server::status_json() const {
   json.field("objects", cache.objects).field("bytes", cache.bytes).field("used_bytes", cache.used_bytes);
   json.field("budget_bytes", cache.budget_bytes).field("open_fills", fills_.stats().open).end_object();
   write_disks(json, store_.disk_stats());
+  write_warm(json, warm_, hot_keeper_.get());
   json.key("origins").raw(servers_.status_json());
   json.end_object();
   return text;
