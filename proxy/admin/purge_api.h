@@ -1,4 +1,4 @@
-// POST /v1/purge: reads the order, purges off the loop, answers with the receipt.
+// POST /v1/purge: reads the order, has it carried out, answers with the receipt.
 #pragma once
 
 #include <string>

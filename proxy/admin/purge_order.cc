@@ -6,10 +6,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "base/json.h"
 #include "cache/key.h"
 #include "cache/purge/identity.h"
-#include "http/date.h"
 #include "proxy/admin/stored_url.h"
 
 namespace vignette::proxy {
@@ -18,8 +16,8 @@ namespace {
 using Failure = std::unexpected<std::string>;
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 7> kKnown = {"url", "prefix", "tag",    "origin",
-                                                    "all", "mode",   "dry_run"};
+constexpr std::array<std::string_view, 8> kKnown = {"url", "prefix", "tag",   "origin",
+                                                    "all", "mode",   "erase", "dry_run"};
 
 std::expected<std::vector<std::string>, std::string> read_names(const json& value, std::string_view kind) {
   std::vector<std::string> names;
@@ -65,6 +63,19 @@ std::expected<cache::PurgeTarget, std::string> key_prefix_target(const std::stri
   return target;
 }
 
+// What fields and cookies a route's key has cannot be listed: of such URLs nothing is looked for.
+void add_url(StoredUrl found, PurgeOrder& order) {
+  const conf::RouteCacheKey& rule = found.route->options->cache.key;
+  if (found.is_photo) {
+    order.keys.push_back(std::move(found.key_string));
+  } else if (rule.headers.empty() && rule.cookies.empty()) {
+    for (const std::string_view scheme : {"http", "https"}) {
+      order.keys.push_back(found.key_string + "\n" + std::string(scheme));
+    }
+  }
+  order.targets.push_back(std::move(found.target));
+}
+
 // Adds what one name stands for. The error is why it stands for nothing.
 std::expected<void, std::string> add_targets(const std::string& name, const std::string& origin,
                                              const Snapshot& snapshot, PurgeOrder& order) {
@@ -72,8 +83,10 @@ std::expected<void, std::string> add_targets(const std::string& name, const std:
   if (order.kind == "url") {
     auto found = find_stored(snapshot, name);
     if (!found) return Failure(found.error());
-    target = std::move(found->target);
-  } else if (order.kind == "tag") {
+    add_url(std::move(*found), order);
+    return {};
+  }
+  if (order.kind == "tag") {
     target = tag_target(name);
   } else if (order.kind == "origin") {
     target = origin_target(name, snapshot);
@@ -108,23 +121,22 @@ std::expected<void, std::string> read_manner(const json& body, PurgeOrder& order
     if (*mode != "hard" && *mode != "soft") return Failure("\"mode\" is \"hard\" or \"soft\"");
     order.mode = *mode == "soft" ? cache::PurgeMode::soft : cache::PurgeMode::hard;
   }
-  if (auto dry = body.find("dry_run"); dry != body.end()) {
-    if (!dry->is_boolean()) return Failure("\"dry_run\" is true or false");
-    order.dry_run = dry->get<bool>();
+  bool erases = false;
+  for (auto [name, flag] : {std::pair("dry_run", &order.dry_run), std::pair("erase", &erases)}) {
+    const auto found = body.find(name);
+    if (found == body.end()) continue;
+    if (!found->is_boolean()) return Failure(fmt::format("\"{}\" is true or false", name));
+    *flag = found->get<bool>();
   }
+  if (erases && order.mode == cache::PurgeMode::soft) {
+    return Failure("what a soft purge takes is still served: it cannot be erased");
+  }
+  if (erases) order.mode = cache::PurgeMode::erase;
   for (const auto& [name, value] : body.items()) {
     if (std::ranges::find(kKnown, name) == kKnown.end())
       return Failure(fmt::format("\"{}\" is not known here", name));
   }
   return {};
-}
-
-void write_what(JsonWriter& json, const PurgeOrder& order) {
-  json.field("mode", order.mode == cache::PurgeMode::soft ? "soft" : "hard");
-  json.field("kind", order.kind);
-  json.key("names").begin_array();
-  for (const std::string& name : order.names) json.value(std::string_view(name));
-  json.end_array();
 }
 
 }  // namespace
@@ -156,66 +168,19 @@ std::expected<PurgeOrder, std::string> read_purge_order(std::string_view text, c
   return order;
 }
 
-PurgeOrder order_for_url(std::string url, cache::PurgeTarget target) {
+std::optional<PurgeOrder> order_for_url(std::string url, StoredUrl found, std::string_view mode) {
   PurgeOrder order;
   order.kind = "url";
   order.names.push_back(std::move(url));
-  order.targets.push_back(std::move(target));
-  return order;
-}
-
-// A book of its own, in which nothing but this has been purged, says what it would take.
-PurgeCount count_purged(const cache::Store& store, const PurgeOrder& order, const Clock& clock) {
-  cache::PurgeBook trial(clock);
-  const std::uint64_t before = trial.sequence();
-  PurgeCount count;
-  if (!trial.purge(order.targets, cache::PurgeMode::hard)) return count;
-  store.visit([&](const cache::Object& object) {
-    if (object.flags().is_vary_marker) return;
-    if (trial.judge(before, object.key_string(), object.tags()) != cache::Verdict::dead) return;
-    if (cache::judge(store.purges(), object) == cache::Verdict::dead) return;
-    ++count.objects;
-    count.body_bytes += object.content_length().value_or(0);
-  });
-  return count;
-}
-
-std::string receipt_json(const PurgeOrder& order, const cache::PurgeReceipt& receipt) {
-  std::string text;
-  JsonWriter json(text);
-  json.begin_object().field("id", receipt.sequence).field("at", http::format_date(receipt.at));
-  write_what(json, order);
-  json.end_object();
-  return text;
-}
-
-std::string dry_run_json(const PurgeOrder& order, const PurgeCount& count) {
-  std::string text;
-  JsonWriter json(text);
-  json.begin_object().field("dry_run", true);
-  write_what(json, order);
-  json.field("objects", count.objects).field("body_bytes", count.body_bytes);
-  json.field("counted", "every object in memory; what lies only on disk is not counted");
-  json.end_object();
-  return text;
-}
-
-PurgeRefusal refusal_for(const Error& error) {
-  PurgeRefusal refusal;
-  std::string_view why = "the purge could not be made durable, and is not in effect";
-  if (error.code == Code::limit) {
-    refusal.status = 400;
-    why = "a name is too long, or there are too many";
-  } else if (error.code == Code::exhausted) {
-    refusal.status = 507;
-    why = "too many purged names are remembered; purge everything, or wait until older objects have gone";
-  } else if (error.code == Code::unavailable || error.code == Code::cancelled) {
-    refusal.status = 503;
-    why = "the node is stopping";
+  add_url(std::move(found), order);
+  if (mode == "soft") {
+    order.mode = cache::PurgeMode::soft;
+  } else if (mode == "erase") {
+    order.mode = cache::PurgeMode::erase;
+  } else if (mode != "hard" && !mode.empty()) {
+    return std::nullopt;
   }
-  JsonWriter json(refusal.json);
-  json.begin_object().field("error", why).field("detail", explain(error)).end_object();
-  return refusal;
+  return order;
 }
 
 }  // namespace vignette::proxy

@@ -3,7 +3,7 @@
 #include "base/strings.h"
 #include "http/url.h"
 #include "net/offload.h"
-#include "proxy/admin/purge_order.h"
+#include "proxy/admin/purge_run.h"
 #include "proxy/admin/stored_url.h"
 #include "proxy/client/exchange.h"
 #include "proxy/policy/address_rules.h"
@@ -13,7 +13,8 @@
 namespace vignette::proxy {
 namespace {
 
-constexpr Duration kPurgeWait = std::chrono::seconds(10);
+constexpr std::string_view kPurgeMode = "purge-mode";
+constexpr Duration kInvalidateWait = std::chrono::seconds(10);
 
 // A reference in a response (RFC 3986 section 5, without dot segments: they have no normal form here to
 // compare with) as a URL of the same host; empty: of another one.
@@ -59,23 +60,20 @@ net::Task<void> Exchange::answer_purge() {
     refuse({.status = 400, .reason = "purge_nothing", .detail = found.error()});
     co_return;
   }
-  const PurgeOrder order = order_for_url(std::string(head_.host) + std::string(request_uri()), found->target);
-  auto receipt = co_await net::offload(
-      context_.node.file_pool,
-      [book = context_.node.purges, targets = order.targets, mode = order.mode] {
-        return book->purge(targets, mode);
-      },
-      context_.loop.now() + kPurgeWait);
-  scratch_.extra += "Cache-Control: no-store\r\n";
-  if (!receipt) {
-    const PurgeRefusal refusal = refusal_for(receipt.error());
-    reason_ = "purge_failed";
-    context_.node.metrics.refused(context_.index, reason_);
-    simple_answer(refusal.status, "application/json", refusal.json);
+  const http::Field* mode = head_.fields.find(kPurgeMode);
+  auto order = order_for_url(std::string(head_.host) + std::string(request_uri()), std::move(*found),
+                             mode ? mode->value : std::string_view());
+  if (!order) {
+    refuse({.status = 400, .reason = "purge_mode", .detail = "Purge-Mode is hard, soft or erase."});
     co_return;
   }
-  context_.node.log.info("purge {} (url {}) by PURGE", receipt->sequence, order.names.front());
-  simple_answer(200, "application/json", receipt_json(order, *receipt));
+  auto reply = co_await run_purge(context_.node, std::move(*order));
+  scratch_.extra += "Cache-Control: no-store\r\n";
+  if (reply.status != 200) {
+    reason_ = "purge_failed";
+    context_.node.metrics.refused(context_.index, reason_);
+  }
+  simple_answer(reply.status, "application/json", reply.body);
 }
 
 // Whether anything under this URL is stored or on its way. What a route's own fields add to keys cannot be
@@ -117,7 +115,7 @@ net::Task<void> Exchange::invalidate(const http::ResponseHead& answer) {
       [book = context_.node.purges, targets = std::move(targets)] {
         return book->purge(targets, cache::PurgeMode::hard, cache::PurgeBook::Durability::written);
       },
-      context_.loop.now() + kPurgeWait);
+      context_.loop.now() + kInvalidateWait);
   if (!done) context_.node.log.warn("invalidation after {}: {}", head_.method_name, explain(done.error()));
 }
 

@@ -116,8 +116,8 @@ TEST_CASE("a dry run counts what is alive and takes nothing") {
   scene.node.purge(R"({"url": "http://a.test/1"})");
   const std::string counted = scene.node.purge(R"({"tag": "red", "dry_run": true})");
   CAPTURE(counted);
-  CHECK(counted.find("\"objects\":2") != std::string::npos);
-  CHECK(counted.find("in memory") != std::string::npos);
+  CHECK(counted.find("\"known_in_memory\":2,\"known_on_disk\":null,") != std::string::npos);
+  CHECK(counted.find("\"counted\":\"in memory, every object; on disk, nothing\"") != std::string::npos);
   CHECK(body_of(scene, "/2") == "/2 #2");
 }
 

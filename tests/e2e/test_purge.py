@@ -202,7 +202,7 @@ def test_a_photo_goes_with_all_its_sizes(directory):
         assert [ask(node, path).status for path in cats] == [404] * 4
         assert [ask(node, path).status for path in dogs] == [200] * 4
         told = json.loads(purge(node, "--origin", "local", "--dry-run", "--json"))
-        assert told["dry_run"] is True and told["objects"] >= 4
+        assert told["dry_run"] is True and told["known_in_memory"] >= 4
         purge(node, "--prefix", "/do", "--origin", "local")
         assert [ask(node, path).status for path in dogs] == [404] * 4
 
@@ -215,7 +215,7 @@ def test_the_command_says_what_is_wrong(directory, origin):
         assert "two orders" in purge(node, URL + "/a", "--tag", "x", expect=1)
         assert "not an http" in purge(node, "a/b", expect=1)
         assert version_of(node, "/a") == "/a v1"
-        assert "would purge 1 objects" in purge(node, URL + "/a", "--dry-run")
+        assert "would purge 1 objects in memory" in purge(node, URL + "/a", "--dry-run")
         assert purge(node, URL + "/a", "--soft").startswith("purge ")
         assert node.metric("vignette_purges_total") == 1
 
