@@ -22,6 +22,8 @@ constexpr std::size_t kLoadPercent = 87;
 constexpr std::size_t kFirstBuckets = 4;
 // A walk longer than this is given up and the shard grows; at 87 % load it is about three steps.
 constexpr int kMaxKicks = 256;
+// Entries that are put in under one lock: others wait for it some 50 us at most.
+constexpr std::size_t kMostALock = 1024;
 
 std::uint64_t slot_hash(std::uint64_t low) { return low >> kBytesBits; }
 
@@ -171,6 +173,20 @@ bool DiskIndex::put_if_absent(std::uint64_t hash, const DiskPlace& place) {
   if (shard.find(hash)) return false;
   shard.add(fresh);
   return true;
+}
+
+void DiskIndex::put_absent(std::span<const Entry> entries) {
+  while (!entries.empty()) {
+    Shard& shard = shard_of(entries.front().hash);
+    const std::lock_guard lock(shard.mutex);
+    std::size_t count = 0;
+    for (const Entry& entry : entries.first(std::min(entries.size(), kMostALock))) {
+      if (&shard_of(entry.hash) != &shard) break;
+      if (!shard.find(entry.hash)) shard.add(pack(entry.hash, entry.place));
+      ++count;
+    }
+    entries = entries.subspan(count);
+  }
 }
 
 std::optional<DiskPlace> DiskIndex::erase(std::uint64_t hash) {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "cache/key.h"
@@ -32,9 +33,9 @@ struct DiskPlace {
 // Thread-safe.
 class DiskIndex {
  public:
-  static constexpr std::size_t kUnit = 8;
-  static constexpr std::uint64_t kMaxOffset = ((std::uint64_t{1} << 42) - 1) * kUnit;  // 32 TiB
-  static constexpr std::uint32_t kMaxBytes = ((std::uint32_t{1} << 28) - 1) * kUnit;   // 2 GiB
+  static constexpr std::size_t kUnit = 64;                                             // of needles
+  static constexpr std::uint64_t kMaxOffset = ((std::uint64_t{1} << 42) - 1) * kUnit;  // 256 TiB
+  static constexpr std::uint32_t kMaxBytes = 0xFFFFFFFF / kUnit * kUnit;               // 4 GiB
   static constexpr std::size_t kShards = 256;
   static constexpr unsigned kHashBits = 44;
 
@@ -65,6 +66,8 @@ class DiskIndex {
 
   // Makes room for so many at once, as when a snapshot is read.
   void reserve(std::size_t objects);
+  // put_if_absent() for each. Those of one shard in a row, as copy_shard() gives them, share its lock.
+  void put_absent(std::span<const Entry> entries);
   // Entries of one shard (of kShards), in no order, appended. Together a picture of each shard at its own
   // time.
   void copy_shard(std::size_t shard, std::vector<Entry>& out) const;

@@ -42,7 +42,7 @@ inline constexpr std::size_t kDiskCounts = 25;
 std::string_view to_string(DiskCount count);
 
 enum class DiskState : std::uint8_t {
-  offline,     // cannot be opened, or failed too often; tried again every DiskVolume::kProbeEvery
+  offline,     // cannot be opened, or failed too often; tried again every DiskVolumeOptions::probe_every
   recovering,  // serves what is known of it already
   serving,
 };

@@ -97,6 +97,7 @@ void DiskVolume::clear() {
     pending.swap(pending_);
     opened.swap(opened_);
     owed_.clear();
+    damaged_.clear();
     queue_.clear();
     queue_bytes_ = 0;
     index_.clear();

@@ -2,7 +2,10 @@
 //
 //   offline --opened--> recovering --all read--> serving
 //      ^                    |                       |
-//      +---- FaultMeter ----+-----------------------+      tried again every kProbeEvery, from scratch
+//      +---- FaultMeter ----+-----------------------+      tried again every probe_every, from scratch
+//
+// An error of the device counts each time, damage once for a segment and what was written to it: a bad spot,
+// or what a crash has torn, costs the objects it hit and not the volume, however many of them there are.
 //
 //   put ----> queued (pending_, found by reads) --append--> index --reclaim--> gone, or moved in the log
 //   bury ---> owed_ (hidden from reads at once) --append_erasure--> nothing of that key comes back
@@ -23,6 +26,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -61,10 +65,13 @@ struct DiskHost {
   bool must_reserve = false;  // an empty reservation means no
 };
 
+inline constexpr Duration kProbeDiskEvery = std::chrono::seconds(30);
+
 struct DiskVolumeOptions {
   std::string path;  // of the folder
   VolumeOptions volume;
   std::uint64_t queue_bytes = std::uint64_t{32} << 20;
+  Duration probe_every = kProbeDiskEvery;  // while it is away
   std::function<Result<std::unique_ptr<DiskDirectory>>(const std::string&)> open_directory =
       open_disk_directory;
 };
@@ -79,8 +86,8 @@ enum class DiskPut : std::uint8_t { queued, full, old, offline };
 
 class DiskVolume final : private ReclaimPolicy {
  public:
-  static constexpr Duration kProbeEvery = std::chrono::seconds(30);
   static constexpr Duration kSnapshotEvery = std::chrono::seconds(60);
+  static constexpr Duration kLiftQuarantineEvery = std::chrono::hours(1);
   static constexpr Duration kOldestQueued = std::chrono::milliseconds(250);
   static constexpr std::uint32_t kMostNowait = 256 * 1024;  // bytes copied on the caller's thread
   static constexpr std::size_t kMostOwed = 64 * 1024;       // erasures that could not be written yet
@@ -154,7 +161,7 @@ class DiskVolume final : private ReclaimPolicy {
 
   static std::uint64_t hash_of(const Key& key) { return DiskIndex::hash_of(key); }
   static std::uint64_t token_of(const DiskPlace& place) {
-    return place.offset | std::uint64_t{place.generation} << 45;
+    return place.offset / DiskIndex::kUnit | std::uint64_t{place.generation} << 42;
   }
   static std::uint64_t queued_token(std::uint64_t number) { return std::uint64_t{1} << 63 | number; }
 
@@ -171,6 +178,7 @@ class DiskVolume final : private ReclaimPolicy {
   DiskRead unreadable(const Reading& reading);
   bool forget(const Reading& reading);
   void report_fault(const Opened* opened);
+  void report_damage(const Reading& reading);
 
   // Writing (disk_volume_writer.cc)
   void run();
@@ -179,6 +187,7 @@ class DiskVolume final : private ReclaimPolicy {
   void release();
   void recover();
   void on_recovered(const RecoveredEntry& entry);
+  void on_snapshot(std::span<const RecoveredEntry> entries);
   void write_owed();
   bool write_queue();
   void write_job(const Job& job, const ObjectRef& object);
@@ -188,6 +197,7 @@ class DiskVolume final : private ReclaimPolicy {
   void advance_snapshot(TimePoint now);
   bool begin_snapshot(TimePoint now);
   void settle(TimePoint now);
+  void lift_quarantine(TimePoint now);
   void finish();
   void appended(const Key& key, const Location& location);
   void failed_to_write(const Error& error);
@@ -225,6 +235,7 @@ class DiskVolume final : private ReclaimPolicy {
   std::uint64_t queue_bytes_ = 0;
   std::uint64_t next_number_ = 0;
   FaultMeter faults_;
+  std::unordered_map<std::uint32_t, std::uint32_t> damaged_;  // segment -> its generation when it counted
   bool wants_format_ = false;
   bool is_woken_ = false;
   bool is_stopping_ = false;
@@ -243,6 +254,7 @@ class DiskVolume final : private ReclaimPolicy {
   std::size_t snapshot_shard_ = 0;
   std::uint64_t snapshot_mark_ = 0;  // what had been appended and reclaimed at the last one
   TimePoint next_snapshot_{};
+  TimePoint next_lift_{};
   TimePoint next_open_{};
   TimePoint next_settle_{};
   Reservation index_charge_;

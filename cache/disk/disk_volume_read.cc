@@ -121,6 +121,17 @@ DiskRead DiskVolume::unreadable(const Reading& reading) {
   return miss(DiskCount::misses_error);
 }
 
+void DiskVolume::report_damage(const Reading& reading) {
+  const Location& location = reading.plan.location;
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(damaged_[location.segment], location.generation) == location.generation) return;
+  }
+  log_.warn("disk {}: segment {} holds damaged bytes; what they belong to is fetched again", options_.path,
+            location.segment);
+  report_fault(reading.opened.get());
+}
+
 // Its bytes may be good again after a restart, when nobody knows any more what replaced it.
 // False: somebody else has taken it away.
 bool DiskVolume::forget(const Reading& reading) {
@@ -151,7 +162,7 @@ DiskRead DiskVolume::decode(Reading& reading, std::string_view bytes) {
   }
   // Overwritten while it was read, it may be half of either.
   if (!forget(reading)) return miss(DiskCount::misses_gone);
-  report_fault(reading.opened.get());
+  report_damage(reading);
   return miss(DiskCount::misses_damaged);
 }
 

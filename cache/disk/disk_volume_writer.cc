@@ -15,15 +15,6 @@ constexpr std::size_t kShardsAStep = 8;                          // of the index
 constexpr Duration kSettleEvery = std::chrono::seconds(1);       // levels that others read
 constexpr Duration kAgainAfter = std::chrono::milliseconds(50);  // while readers hold the old file
 
-// As many as the snapshot has, which is about what recovery will bring: an index of that size from the start
-// need not grow.
-std::size_t expected_objects(DiskDirectory& directory, const Volume& volume) {
-  const auto file = directory.open(kSnapshotFile, OpenMode::existing);
-  if (!file) return 0;
-  const std::uint64_t entries = (*file)->size().value_or(0) / sizeof(SnapshotEntry);
-  return static_cast<std::size_t>(std::min(entries, volume.bytes() / kErasureBytes));
-}
-
 }  // namespace
 
 void DiskVolume::run() {
@@ -46,10 +37,10 @@ TimePoint DiskVolume::step() {
   }
   if (own_ && (wants_format || state() == DiskState::offline)) {
     release();
-    next_open_ = wants_format ? now : now + kProbeEvery;
+    next_open_ = wants_format ? now : now + options_.probe_every;
   }
   if (!own_) {
-    if (now >= next_open_ || wants_format) open(now);
+    if (now >= next_open_) open(now);
     if (state() == DiskState::offline) abandon_erasing();
     return own_ ? now : next_open_;
   }
@@ -62,9 +53,17 @@ TimePoint DiskVolume::step() {
     advance_snapshot(now);
   }
   if (!recovery_ && state() != DiskState::offline) erase_some();
+  lift_quarantine(now);
   has_unused_space_.store(own_->volume->has_unused_space(), std::memory_order_relaxed);
   if (now >= next_settle_) settle(now);
   return next_due(now, is_busy);
+}
+
+// A segment that failed may do better the next time, and is only a little loss when it does not.
+void DiskVolume::lift_quarantine(TimePoint now) {
+  if (now < next_lift_) return;
+  next_lift_ = now + kLiftQuarantineEvery;
+  own_->volume->lift_quarantine();
 }
 
 TimePoint DiskVolume::next_due(TimePoint now, bool is_busy) const {
@@ -101,14 +100,12 @@ void DiskVolume::release() {
 }
 
 void DiskVolume::open(TimePoint now) {
+  next_open_ = now + kAgainAfter;
+  if (!last_.expired()) return;
   bool formats = false;
   {
     const std::lock_guard lock(mutex_);
     formats = std::exchange(wants_format_, false);
-  }
-  if (!formats && !last_.expired()) {
-    next_open_ = now + kAgainAfter;
-    return;
   }
   if (auto opened = open_volume(formats)) {
     own_ = std::move(*opened);
@@ -118,14 +115,16 @@ void DiskVolume::open(TimePoint now) {
       log_.warn("disk {}: {} ({}); going on without it", options_.path, opened.error().where,
                 explain(opened.error()));
     }
-    next_open_ = now + kProbeEvery;
+    next_open_ = now + options_.probe_every;
     const std::lock_guard lock(mutex_);
+    wants_format_ = wants_format_ || formats;
     go_offline();
     return;
   }
   const bool is_back = said_offline_.exchange(false);
   if (is_back) log_.info("disk {}: is back", options_.path);
   next_snapshot_ = now + kSnapshotEvery;
+  next_lift_ = now + kLiftQuarantineEvery;
   snapshot_mark_ = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -151,10 +150,13 @@ Result<DiskVolume::OpenedRef> DiskVolume::open_volume(bool formats) {
   if (!volume) return std::unexpected(volume.error());
   opened->volume = std::move(*volume);
   opened->volume->set_reclaim_policy(this);
+  recovery_ = std::make_unique<Recovery>(
+      *opened->volume, [this](const RecoveredEntry& entry) { on_recovered(entry); },
+      [this](std::span<const RecoveredEntry> entries) { on_snapshot(entries); });
+  // An index of about the size it will have need not grow on the way there.
+  recovery_->step();
   index_.clear();
-  index_.reserve(expected_objects(*opened->directory, *opened->volume));
-  recovery_ = std::make_unique<Recovery>(*opened->volume,
-                                         [this](const RecoveredEntry& entry) { on_recovered(entry); });
+  index_.reserve(static_cast<std::size_t>(recovery_->expected_objects()));
   return opened;
 }
 
@@ -228,6 +230,17 @@ void DiskVolume::on_recovered(const RecoveredEntry& entry) {
   DiskPlace place = place_of(entry.location);
   place.was_hit = entry.was_hit;
   index_.put(entry.hash, place);
+}
+
+// Whatever the index has by now is newer.
+void DiskVolume::on_snapshot(std::span<const RecoveredEntry> entries) {
+  std::vector<DiskIndex::Entry> found;
+  found.reserve(entries.size());
+  for (const RecoveredEntry& entry : entries) {
+    found.push_back({entry.hash, place_of(entry.location)});
+    found.back().place.was_hit = entry.was_hit;
+  }
+  index_.put_absent(found);
 }
 
 void DiskVolume::write_owed() {

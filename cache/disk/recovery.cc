@@ -31,10 +31,14 @@ struct Recovery::Work {
   std::size_t unchanged = 0;                    // of those, in a row
   std::deque<SegmentPlace> log;                 // to be replayed, oldest first
   std::unordered_map<std::uint64_t, Location> erased;
+  std::vector<RecoveredEntry> block;  // of the snapshot
 };
 
-Recovery::Recovery(Volume& volume, OnEntry on_entry)
-    : volume_(volume), on_entry_(std::move(on_entry)), work_(std::make_unique<Work>()) {}
+Recovery::Recovery(Volume& volume, OnEntry on_entry, OnBlock on_block)
+    : volume_(volume),
+      on_entry_(std::move(on_entry)),
+      on_block_(std::move(on_block)),
+      work_(std::make_unique<Work>()) {}
 
 Recovery::~Recovery() = default;
 
@@ -155,20 +159,32 @@ void Recovery::read_snapshot() {
     plan_log(work_->snapshot->covered());
     return;
   }
+  work_->block.clear();
   for (const SnapshotEntry& packed : *block) {
-    RecoveredEntry entry;
-    entry.hash = packed.hash;
-    entry.location = unpack_place(packed.place, entry.was_hit);
-    const std::uint32_t now = volume_.table().generation(entry.location.segment);
-    if (now >= work_->snapshot->covered()) continue;
-    if (now == 0 || work_->snapshot_records[entry.location.segment].generation != now) {
-      ++stats_.snapshot_stale;
-      continue;
-    }
-    entry.location.generation = now;
-    ++stats_.snapshot_entries;
-    emit(entry);
+    if (const auto entry = look_up(packed); entry && !is_erased(*entry)) work_->block.push_back(*entry);
   }
+  if (on_block_) return on_block_(work_->block);
+  for (const RecoveredEntry& entry : work_->block) on_entry_(entry);
+}
+
+std::optional<RecoveredEntry> Recovery::look_up(const SnapshotEntry& packed) {
+  if (packed.hash >> DiskIndex::kHashBits != 0) return std::nullopt;
+  RecoveredEntry entry;
+  entry.hash = packed.hash;
+  entry.location = unpack_place(packed.place, entry.was_hit);
+  const std::uint32_t now = volume_.table().generation(entry.location.segment);
+  if (now >= work_->snapshot->covered()) return std::nullopt;
+  if (now == 0 || work_->snapshot_records[entry.location.segment].generation != now) {
+    ++stats_.snapshot_stale;
+    return std::nullopt;
+  }
+  entry.location.generation = now;
+  ++stats_.snapshot_entries;
+  return entry;
+}
+
+std::uint64_t Recovery::expected_objects() const {
+  return work_->snapshot ? work_->snapshot->most_entries() : 0;
 }
 
 // A segment that was reclaimed in the meantime has nothing to say any more.
@@ -229,10 +245,13 @@ void Recovery::emit_log(const SegmentPlace& place, const std::vector<FooterEntry
   }
 }
 
-void Recovery::emit(const RecoveredEntry& entry) {
+bool Recovery::is_erased(const RecoveredEntry& entry) const {
   const auto erased = work_->erased.find(entry.hash);
-  if (erased != work_->erased.end() && is_older(entry.location, erased->second)) return;
-  on_entry_(entry);
+  return erased != work_->erased.end() && is_older(entry.location, erased->second);
+}
+
+void Recovery::emit(const RecoveredEntry& entry) {
+  if (!is_erased(entry)) on_entry_(entry);
 }
 
 void Recovery::forget(const Key& key, const Location& by) {

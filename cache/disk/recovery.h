@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,8 @@
 #include "cache/disk/volume.h"
 
 namespace vignette::cache {
+
+struct SnapshotEntry;
 
 struct RecoveredEntry {
   std::uint64_t hash = 0;  // DiskIndex::hash_of() the key
@@ -48,6 +52,7 @@ struct RecoveryStats {
 class Recovery {
  public:
   using OnEntry = std::function<void(const RecoveredEntry&)>;
+  using OnBlock = std::function<void(std::span<const RecoveredEntry>)>;
 
   // Erasures that are remembered while this runs. One more ends it early: what was not emitted is a miss.
   static constexpr std::size_t kMostErasures = 64 * 1024;
@@ -55,14 +60,17 @@ class Recovery {
   // some, and what of theirs did reach the disk must not pass for what is written from now on.
   static constexpr std::uint32_t kGenerationGap = 4096;
 
-  // `on_entry` is called inside step().
-  Recovery(Volume& volume, OnEntry on_entry);
+  // Both are called inside step(). `on_block` has the entries of the snapshot, where there are millions, many
+  // at a time: they are older than all that is appended after the start. Without it on_entry has them too.
+  Recovery(Volume& volume, OnEntry on_entry, OnBlock on_block = {});
   ~Recovery();
 
   // One bounded piece: up to 64 Ki entries of the snapshot, one segment, or 64 headers. False: done.
   bool step();
   bool is_started() const { return phase_ > Phase::headers; }  // appending works
   bool is_done() const { return phase_ == Phase::done; }
+  // After the first step(): about how many objects the snapshot will bring, never fewer; 0 without one.
+  std::uint64_t expected_objects() const;
   // Between steps. An erasure while this runs: entries older than `by` (the location of append_erasure()) are
   // not emitted. For an append that is later than what comes from here the callback compares locations
   // instead.
@@ -78,15 +86,18 @@ class Recovery {
   void look_at(std::uint32_t segment);
   void start_volume();
   void read_snapshot();
+  std::optional<RecoveredEntry> look_up(const SnapshotEntry& packed);
   void plan_log(std::uint32_t from_generation);
   void read_log();
   void scan(const SegmentPlace& place);
   void emit_log(const SegmentPlace& place, const std::vector<FooterEntry>& entries);
+  bool is_erased(const RecoveredEntry& entry) const;
   void emit(const RecoveredEntry& entry);
   void finish();
 
   Volume& volume_;
   OnEntry on_entry_;
+  OnBlock on_block_;
   RecoveryStats stats_;
   Phase phase_ = Phase::begin;
   std::unique_ptr<Work> work_;

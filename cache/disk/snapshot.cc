@@ -85,6 +85,8 @@ Result<void> SnapshotReader::read_header(const Uuid& uuid, std::uint32_t segment
   segments_.resize(header_.segments);
   if (auto done = read(room_of(segments_)); !done) return done;
   if (crc32c(bytes_of(segments_), crc_seed(uuid)) != header_.table_crc) return damaged();
+  for (const SegmentRecord& record : segments_) most_entries_ += record.entries;
+  most_entries_ = std::min(most_entries_, *size / sizeof(SnapshotEntry));
   return {};
 }
 

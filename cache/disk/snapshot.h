@@ -58,6 +58,8 @@ class SnapshotReader {
 
   std::uint32_t covered() const { return header_.covered; }
   const std::vector<SegmentRecord>& segments() const { return segments_; }
+  // No more entries than that are of use; less than 2^32 for each segment whatever the file says.
+  std::uint64_t most_entries() const { return most_entries_; }
   // The next block; empty at the end. malformed: damaged, and the rest cannot be read.
   Result<std::vector<SnapshotEntry>> next();
 
@@ -69,6 +71,7 @@ class SnapshotReader {
   std::unique_ptr<DiskFile> file_;
   SnapshotHeader header_;
   std::vector<SegmentRecord> segments_;
+  std::uint64_t most_entries_ = 0;
   std::uint64_t at_ = 0;
   std::uint32_t blocks_ = 0;
 };

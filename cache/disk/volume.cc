@@ -1,6 +1,7 @@
 #include "cache/disk/volume.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 #include <utility>
 
@@ -179,6 +180,7 @@ Result<void> Volume::open_next() {
   set_open(std::make_unique<OpenSegment>(place_of(segment), std::move(buffer), clock_.wall()));
   if (auto marked = mark_run(); !marked) return marked;
   prepare_next();
+  if (!open_) return fail(Code::io, Blame::internal, "what reclaim kept could not be written", EIO);
   return {};
 }
 
@@ -208,21 +210,27 @@ void Volume::prepare_next() {
   update_levels();
 }
 
-// Its header goes first: whatever the next start finds, it does not find what was dropped.
+// What is kept of it is written before its header says that nothing is left: a crash in between finds it
+// twice, and not nowhere. The header goes before the bytes: what was dropped is not found again.
 bool Volume::drain(std::uint32_t segment) {
   Reclaim(*this, segment, open_.get()).run();
+  static_cast<void>(flush());
   std::rotate(drained_sequences_.begin(), drained_sequences_.begin() + 1, drained_sequences_.end());
   drained_sequences_.back() = table_.record(segment).oldest_sequence;
-  SegmentPlace place = place_of(segment);
-  place.generation = 0;
-  const SegmentHeader header = make_header(place, clock_.wall());
-  const Result<void> marked = file_->pwrite(all_bytes(header), place.file_offset);
+  const Result<void> marked = mark_drained(segment);
   if (marked) {
     table_.set_drained(segment);
   } else {
     quarantine(segment, marked.error());
   }
   return marked.has_value();
+}
+
+Result<void> Volume::mark_drained(std::uint32_t segment) {
+  SegmentPlace place = place_of(segment);
+  place.generation = 0;
+  const SegmentHeader header = make_header(place, clock_.wall());
+  return file_->pwrite(all_bytes(header), place.file_offset);
 }
 
 void Volume::set_open(std::unique_ptr<OpenSegment> segment) {
@@ -255,10 +263,12 @@ Result<void> Volume::flush() {
   return or_quarantine(flushed);
 }
 
-// What was in the open segment is lost: nobody knows which of its bytes reached the file.
+// What was in the open segment is lost: nobody knows which of its bytes reached the file. If it still can be
+// said on the disk it is: the segment may be left out for longer than what says that its needles are dead.
 Result<void> Volume::or_quarantine(Result<void> written) {
   if (written) return written;
   quarantine(open_->segment(), written.error());
+  static_cast<void>(mark_drained(open_->segment()));
   set_open(nullptr);
   return written;
 }

@@ -184,6 +184,7 @@ class Volume {
   Result<void> mark_run();
   void prepare_next();
   bool drain(std::uint32_t segment);
+  Result<void> mark_drained(std::uint32_t segment);
   Result<void> seal();
   Result<void> or_quarantine(Result<void> written);
   void quarantine(std::uint32_t segment, const Error& error);
