@@ -1,5 +1,6 @@
-// A disk in memory that fails on demand: EIO, ENOSPC, torn writes, bits that flip, and a crash that loses any
-// part of what was not synced. Thread-safe; random choices come from the seed alone.
+// A disk in memory that fails on demand: EIO, ENOSPC, torn writes, bits that flip, slowness, and a crash that
+// loses any part of what was not synced. The one stand-in for a disk of all tests in one process.
+// Copies are the same disk. Thread-safe; random choices come from the seed alone.
 #pragma once
 
 #include <algorithm>
@@ -22,12 +23,15 @@ namespace vignette::cache {
 
 class FaultyDisk final : public DiskDirectory {
  public:
-  enum class Op : std::uint8_t { read, write, sync, allocate };
+  enum class Op : std::uint8_t { open, read, write, sync, allocate };
   static constexpr std::uint64_t kPage = 4096;
   static constexpr std::uint64_t kSector = 512;
+  static constexpr std::size_t kWhole = 128;  // headers of volumes and segments are shorter
 
   explicit FaultyDisk(unsigned seed = 1) : state_(std::make_shared<State>(seed)) {}
 
+  // What a store opens in place of a folder.
+  Result<std::unique_ptr<DiskDirectory>> open_folder() const;
   Result<std::unique_ptr<DiskFile>> open(std::string_view name, OpenMode mode) override;
   Result<void> rename(std::string_view from, std::string_view to) override;
   Result<void> remove(std::string_view name) override;
@@ -38,9 +42,13 @@ class FaultyDisk final : public DiskDirectory {
 
   // The next `count` operations of that kind fail, after `skip` that do not.
   void fail(Op op, int error, int count = std::numeric_limits<int>::max(), int skip = 0);
+  void mend(Op op);
+  // Everything works again.
   void heal();
   // A failing write leaves half of its bytes behind.
   void tear_writes(bool tear);
+  // One bit of every read is wrong, if that is longer than kWhole: needles and footers, not superblocks.
+  void garble_reads(bool garble);
   // Bytes of all files together that can be allocated.
   void set_capacity(std::uint64_t bytes);
   // Whether pread_nowait() finds its pages in memory.
@@ -81,6 +89,7 @@ class FaultyDisk final : public DiskDirectory {
     std::mt19937 random;
     std::uint64_t capacity = std::numeric_limits<std::uint64_t>::max();
     bool is_tearing = false;
+    bool is_garbling = false;
     bool is_resident = true;
     bool is_locked = false;
   };
@@ -103,6 +112,7 @@ class FaultyDisk::Handle final : public DiskFile {
     if (out.empty() || offset >= file_->now.size()) return std::size_t{0};
     const std::size_t count = std::min<std::size_t>(out.size(), file_->now.size() - offset);
     std::memcpy(out.data(), file_->now.data() + offset, count);
+    if (state_->is_garbling && count > kWhole) out[count - 65] = static_cast<char>(out[count - 65] ^ 1);
     return count;
   }
   Result<std::optional<std::size_t>> pread_nowait(std::span<char> out, std::uint64_t offset) const override {
@@ -228,6 +238,11 @@ inline void FaultyDisk::State::crash(File& file) {
   file.now = file.durable;
 }
 
+inline Result<std::unique_ptr<DiskDirectory>> FaultyDisk::open_folder() const {
+  if (const int error = state_->begin(Op::open)) return failed(error);
+  return std::make_unique<FaultyDisk>(*this);
+}
+
 inline Result<std::unique_ptr<DiskFile>> FaultyDisk::open(std::string_view name, OpenMode mode) {
   const std::lock_guard lock(state_->mutex);
   const auto found = state_->files.find(name);
@@ -269,14 +284,25 @@ inline void FaultyDisk::fail(Op op, int error, int count, int skip) {
   state_->faults[op] = {error, count, skip};
 }
 
+inline void FaultyDisk::mend(Op op) {
+  const std::lock_guard lock(state_->mutex);
+  state_->faults.erase(op);
+}
+
 inline void FaultyDisk::heal() {
   const std::lock_guard lock(state_->mutex);
   state_->faults.clear();
+  state_->is_tearing = state_->is_garbling = false;
 }
 
 inline void FaultyDisk::tear_writes(bool tear) {
   const std::lock_guard lock(state_->mutex);
   state_->is_tearing = tear;
+}
+
+inline void FaultyDisk::garble_reads(bool garble) {
+  const std::lock_guard lock(state_->mutex);
+  state_->is_garbling = garble;
 }
 
 inline void FaultyDisk::set_capacity(std::uint64_t bytes) {

@@ -18,8 +18,8 @@ std::uint64_t mixed(std::uint64_t number) {
 std::uint64_t hash_number(std::uint64_t number) { return DiskIndex::hash_of({mixed(number), 0}); }
 
 DiskPlace place_number(std::uint64_t number) {
-  return {.offset = number * 4096 + 8,
-          .bytes = static_cast<std::uint32_t>(8 + number % 100'000 * 8),
+  return {.offset = number * 4096 + 64,
+          .bytes = static_cast<std::uint32_t>(64 + number % 100'000 * 64),
           .generation = static_cast<std::uint16_t>(number * 7)};
 }
 
@@ -38,8 +38,8 @@ TEST_CASE("A slot keeps the widest values there are") {
   CHECK(index.find(hash) == widest);
   CHECK_FALSE(index.find(hash - 1));
   CHECK_FALSE(index.find(0));
-  CHECK_FALSE(index.put(0, {.offset = 0, .bytes = 8}));
-  CHECK(index.find(0) == DiskPlace{.offset = 0, .bytes = 8});
+  CHECK_FALSE(index.put(0, {.offset = 0, .bytes = 64}));
+  CHECK(index.find(0) == DiskPlace{.offset = 0, .bytes = 64});
   CHECK(index.size() == 2);
 }
 
@@ -118,6 +118,22 @@ TEST_CASE("An object costs at most 20 bytes at every size, and none is lost") {
   std::uint64_t found = 0;
   for (std::uint64_t i = objects; i < 2 * objects; ++i) found += index.find(hash_number(i)).has_value();
   CHECK(found == 0);
+}
+
+TEST_CASE("What one index gave shard by shard another takes whole, but for what it has already") {
+  DiskIndex index, other;
+  fill(index, 50'000);
+  const DiskPlace newer{.offset = 64, .bytes = 64, .generation = 9};
+  other.put(hash_number(7), newer);
+  std::vector<DiskIndex::Entry> entries;
+  for (std::size_t shard = 0; shard < DiskIndex::kShards; ++shard) index.copy_shard(shard, entries);
+  other.put_absent(entries);
+  other.put_absent({});
+  CHECK(other.size() == 50'000);
+  CHECK(other.find(hash_number(7)) == newer);
+  std::uint64_t wrong = 0;
+  for (std::uint64_t i = 8; i < 50'000; ++i) wrong += other.find(hash_number(i)) != place_number(i);
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("A reserved index takes its objects without growing") {

@@ -355,6 +355,50 @@ TEST_CASE("Entries of a snapshot keep their place and mark through packing") {
   }
 }
 
+TEST_CASE("What reclaim keeps is not lost by a kill right after it") {
+  FaultyDisk disk;
+  LogScene store(disk, 4);
+  store.index.is_wanted = [](const FooterEntry& entry) { return entry.key() == hash_key("h/0"); };
+  store.start();
+  for (int i = 0; store.volume().counters().reclaimed == 0; ++i) REQUIRE(store.put(named(i), 5000));
+  REQUIRE(store.index.moved == 1);
+  store.start();
+  CHECK(body_text(*store.get("h/0")) == body_for("h/0", 5000));
+}
+
+TEST_CASE("A segment that failed half way does not come back when what replaced its needles has gone") {
+  FaultyDisk disk;
+  LogScene store(disk, 4);
+  store.start();
+  REQUIRE(store.put("h/0", 5000));
+  REQUIRE(store.volume().flush());
+  disk.fail(Op::write, EIO, 1);
+  REQUIRE(store.put("h/1", 5000));
+  REQUIRE_FALSE(store.volume().flush());
+  store.start();
+  CHECK_FALSE(store.where("h/0"));
+  CHECK_FALSE(store.where("h/1"));
+}
+
+TEST_CASE("Hashes and places that no index can hold are left out of a sound snapshot") {
+  FaultyDisk disk;
+  LogScene store(disk);
+  store.start();
+  store.fill("h/", 40, 5000);
+  auto writer = SnapshotWriter::begin(store.volume());
+  REQUIRE(writer);
+  const std::uint64_t offset = store.volume().file_offset(store.where(named(0)).value());
+  REQUIRE(writer->add(~std::uint64_t{0}, offset, 5184, true));
+  REQUIRE(writer->add(std::uint64_t{1} << DiskIndex::kHashBits, offset, 5184, true));
+  CHECK_FALSE(writer->add(1, offset + 8 * kTestSegment, 5184, true));
+  CHECK_FALSE(writer->add(1, 0, 5184, true));
+  REQUIRE(writer->commit());
+  REQUIRE(store.volume().close());
+  store.start();
+  CHECK(store.recovery().stats().snapshot_used);
+  CHECK(store.recovery().stats().snapshot_entries == 0);
+}
+
 TEST_CASE("Reclaim finds the needles of a segment whose footer is damaged") {
   FaultyDisk disk;
   LogScene store(disk, 4);

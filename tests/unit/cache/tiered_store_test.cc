@@ -9,6 +9,7 @@
 
 using namespace vignette;
 using namespace vignette::cache;
+using Op = FaultyDisk::Op;
 
 namespace {
 
@@ -50,6 +51,16 @@ std::string text_of(const std::string& name, int version) { return name + "#" + 
 ObjectRef versioned(const std::string& name, int version, std::size_t size) {
   const std::string fields = "ETag: \"" + std::to_string(version) + "\"\r\n";
   return Object::complete(fresh_head(fields), hash_key(name), name, body_for(text_of(name, version), size));
+}
+
+void set_failing(FaultyDisk& disk, std::initializer_list<Op> ops, bool is_failing) {
+  for (const Op op : ops) {
+    if (is_failing) {
+      disk.fail(op, EIO);
+    } else {
+      disk.mend(op);
+    }
+  }
 }
 
 bool is_version(const Object& object, const std::string& name, int version) {
@@ -126,6 +137,24 @@ TEST_CASE("A cleared store stays empty over a restart") {
   CHECK(tiers.find("h/b"));
 }
 
+TEST_CASE("A store that is cleared while its disk cannot be opened is empty when it comes back") {
+  SteppedTiers tiers;
+  tiers.start();
+  tiers.settle();
+  tiers.store->insert(versioned("h/a", 1, 100));
+  tiers.settle();
+  tiers.a.fail(Op::open, EIO);
+  tiers.store->clear();
+  tiers.settle();
+  CHECK(tiers.state() == DiskState::offline);
+  tiers.a.heal();
+  tiers.pass(kProbeDiskEvery);
+  CHECK(tiers.state() == DiskState::serving);
+  CHECK_FALSE(tiers.find("h/a"));
+  tiers.restart();
+  CHECK_FALSE(tiers.find("h/a"));
+}
+
 TEST_CASE("A freshened head reaches the disk") {
   SteppedTiers tiers;
   tiers.start();
@@ -146,8 +175,8 @@ TEST_CASE("Lookups of one key at once share one read, and each is answered once"
   tiers.settle();
   tiers.store->insert(versioned("h/a", 1, 5000));
   tiers.restart();
-  tiers.trouble.is_cold = true;
-  tiers.trouble.reads = 0;
+  tiers.a.set_resident(false);
+  const std::uint64_t reads = tiers.a.count(Op::read);
   int answers = 0;
   for (int i = 0; i < 5; ++i) {
     tiers.store->lookup(hash_key("h/a"), "h/a", tiers.executor, [&](Lookup found) {
@@ -162,7 +191,7 @@ TEST_CASE("Lookups of one key at once share one read, and each is answered once"
   tiers.pool.run_all();
   tiers.executor.run();
   CHECK(answers == 5);
-  CHECK(tiers.trouble.reads == 1);
+  CHECK(tiers.a.count(Op::read) == reads + 1);
   CHECK(tiers.count(DiskCount::reads_pooled) == 1);
 }
 
@@ -173,7 +202,7 @@ TEST_CASE("An object that is replaced while it is read is not promoted") {
   tiers.store->insert(versioned("h/a", 1, 5000));
   tiers.store->insert(versioned("h/b", 1, 5000));
   tiers.restart();
-  tiers.trouble.is_cold = true;
+  tiers.a.set_resident(false);
   std::optional<Lookup> a, b;
   tiers.store->lookup(hash_key("h/a"), "h/a", tiers.executor, [&](Lookup found) { a = found; });
   tiers.store->lookup(hash_key("h/b"), "h/b", tiers.executor, [&](Lookup found) { b = found; });
@@ -197,7 +226,7 @@ TEST_CASE("A full queue of reads is a miss, not a wait") {
   tiers.store->insert(versioned("h/a", 1, 100));
   tiers.store->insert(versioned("h/b", 1, 100));
   tiers.restart();
-  tiers.trouble.is_cold = true;
+  tiers.a.set_resident(false);
   int answers = 0, hits = 0;
   const auto count = [&](Lookup found) {
     ++answers;
@@ -220,10 +249,10 @@ TEST_CASE("A flipped bit on disk is a miss, never a byte to a client") {
   tiers.settle();
   tiers.store->insert(versioned("h/a", 1, 5000));
   tiers.restart();
-  tiers.trouble.corrupts = true;
+  tiers.a.garble_reads(true);
   CHECK_FALSE(tiers.find("h/a"));
   CHECK(tiers.count(DiskCount::misses_damaged) == 1);
-  tiers.trouble.corrupts = false;
+  tiers.a.garble_reads(false);
   CHECK_FALSE(tiers.find("h/a"));  // it is not asked again
 }
 
@@ -233,7 +262,7 @@ TEST_CASE("Five errors in a minute take the volume away, memory goes on, and it 
   tiers.settle();
   for (int i = 0; i < 12; ++i) tiers.store->insert(versioned("h/" + std::to_string(i), 1, 1000));
   tiers.restart();
-  tiers.trouble.fails_reads = true;
+  tiers.a.fail(Op::read, EIO);
   for (int i = 0; i < 4; ++i) CHECK_FALSE(tiers.find("h/" + std::to_string(i)));
   tiers.settle();
   CHECK(tiers.state() == DiskState::serving);
@@ -250,11 +279,11 @@ TEST_CASE("Five errors in a minute take the volume away, memory goes on, and it 
   CHECK(is_version(*tiers.find("h/8"), "h/8", 2));
   tiers.store->erase(hash_key("h/9"), "h/9");
 
-  tiers.trouble.fails_open = true;
-  tiers.pass(DiskVolume::kProbeEvery);
+  tiers.a.fail(Op::open, ENODEV);
+  tiers.pass(kProbeDiskEvery);
   CHECK(tiers.state() == DiskState::offline);
-  tiers.trouble.fails_open = tiers.trouble.fails_reads = false;
-  tiers.pass(DiskVolume::kProbeEvery - std::chrono::milliseconds(1));
+  tiers.a.heal();
+  tiers.pass(kProbeDiskEvery - std::chrono::milliseconds(1));
   CHECK(tiers.state() == DiskState::offline);
   tiers.pass(std::chrono::milliseconds(1));
   CHECK(tiers.state() == DiskState::serving);
@@ -263,6 +292,50 @@ TEST_CASE("Five errors in a minute take the volume away, memory goes on, and it 
   tiers.restart();
   CHECK_FALSE(tiers.find("h/8"));  // only memory had the new one
   CHECK_FALSE(tiers.find("h/9"));
+}
+
+TEST_CASE(
+    "Damage counts once a segment: one bad place costs its objects, five places take the volume away once") {
+  SteppedTiers tiers;
+  tiers.start();
+  tiers.settle();
+  constexpr int kPerSegment = 5;
+  const auto named = [](int number) { return "h/" + std::to_string(number); };
+  for (int i = 0; i < 6 * kPerSegment; ++i) {
+    tiers.store->insert(versioned(named(i), 1, 50'000));
+    tiers.settle();
+  }
+  tiers.restart();
+  tiers.a.garble_reads(true);
+  for (int i = 0; i < 4 * kPerSegment; ++i) CHECK_FALSE(tiers.find(named(i)));
+  CHECK(tiers.count(DiskCount::misses_damaged) == 4 * kPerSegment);
+  CHECK(tiers.state() == DiskState::serving);
+  CHECK_FALSE(tiers.find(named(4 * kPerSegment)));
+  CHECK(tiers.state() == DiskState::offline);
+  tiers.a.heal();
+  tiers.pass(kProbeDiskEvery);
+  CHECK(tiers.state() == DiskState::serving);
+  CHECK(is_version(*tiers.find(named(4 * kPerSegment + 1)), named(4 * kPerSegment + 1), 1));
+  // The same places do not take it away again.
+  tiers.a.garble_reads(true);
+  for (int i = 4 * kPerSegment + 2; i < 5 * kPerSegment; ++i) CHECK_FALSE(tiers.find(named(i)));
+  CHECK(tiers.state() == DiskState::serving);
+  CHECK(tiers.count(DiskCount::taken_offline) == 1);
+}
+
+TEST_CASE("A segment that could not be written is tried again after an hour") {
+  SteppedTiers tiers;
+  tiers.start();
+  tiers.settle();
+  tiers.a.fail(Op::write, EIO, 1);
+  tiers.store->insert(versioned("h/a", 1, 100));
+  tiers.pass(std::chrono::seconds(2));
+  const auto quarantined = [&] { return tiers.store->disk_stats().total().segments_quarantined; };
+  CHECK(quarantined() == 1);
+  tiers.pass(DiskVolume::kLiftQuarantineEvery - std::chrono::seconds(3));
+  CHECK(quarantined() == 1);
+  tiers.pass(std::chrono::seconds(3));
+  CHECK(quarantined() == 0);
 }
 
 TEST_CASE("Five errors in more than a minute are borne") {
@@ -278,13 +351,8 @@ TEST_CASE("Five errors in more than a minute are borne") {
 
 TEST_CASE("A missing volume leaves the other one working") {
   SteppedTiers tiers;
-  const auto open = tiers.disk.open_directory;
-  bool is_there = false;
-  tiers.disk.disks.push_back({tiers.folder.path() + "/b", 16 << 20});
-  tiers.disk.open_directory = [&](const std::string& path) -> Result<std::unique_ptr<DiskDirectory>> {
-    if (path.ends_with("/b") && !is_there) return fail(Code::io, Blame::internal, "no such disk", ENODEV);
-    return open(path);
-  };
+  tiers.disk.disks.push_back({"b", 16 << 20});
+  tiers.b.fail(Op::open, ENODEV);
   tiers.start();
   tiers.settle();
   CHECK(tiers.store->disk_stats().offline() == 1);
@@ -294,8 +362,8 @@ TEST_CASE("A missing volume leaves the other one working") {
   for (int i = 0; i < 100; ++i) found += tiers.find("h/" + std::to_string(i)) != nullptr;
   CHECK(found > 25);
   CHECK(found < 75);
-  is_there = true;
-  tiers.pass(DiskVolume::kProbeEvery);
+  tiers.b.heal();
+  tiers.pass(kProbeDiskEvery);
   CHECK(tiers.store->disk_stats().offline() == 0);
   for (int i = 0; i < 100; ++i) tiers.store->insert(versioned("h/" + std::to_string(i), 2, 100));
   tiers.restart();
@@ -448,21 +516,21 @@ TEST_CASE("Two tiers beside a map, with a failing disk and restarts") {
       if (!old && model[name] == 0) model.erase(name);
     } else if (dice < 366) {
       // What could not be written down before the end cannot be known after it.
-      tiers.trouble.fails_reads = tiers.trouble.fails_writes = tiers.trouble.corrupts = false;
-      tiers.pass(DiskVolume::kProbeEvery);
-      tiers.pass(DiskVolume::kProbeEvery);
+      tiers.a.heal();
+      tiers.pass(kProbeDiskEvery);
+      tiers.pass(kProbeDiskEvery);
       tiers.restart();
     } else if (dice < 372) {
-      tiers.trouble.fails_reads = random() % 2 == 0;
+      set_failing(tiers.a, {Op::read}, random() % 2 == 0);
     } else if (dice < 374) {
-      tiers.trouble.fails_writes = random() % 4 == 0;
+      set_failing(tiers.a, {Op::write, Op::sync}, random() % 4 == 0);
     } else if (dice < 376) {
-      tiers.trouble.corrupts = random() % 3 == 0;
+      tiers.a.garble_reads(random() % 3 == 0);
     } else if (dice < 378) {
-      tiers.trouble.is_cold = random() % 2 == 0;
+      tiers.a.set_resident(random() % 2 == 0);
     } else if (dice < 384) {
-      tiers.trouble.fails_reads = tiers.trouble.fails_writes = tiers.trouble.corrupts = false;
-      tiers.pass(DiskVolume::kProbeEvery);
+      tiers.a.heal();
+      tiers.pass(kProbeDiskEvery);
     } else if (dice < 500) {
       tiers.pass(std::chrono::milliseconds(random() % 100));
     } else {

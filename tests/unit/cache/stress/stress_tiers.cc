@@ -26,8 +26,8 @@ std::size_t size_of(std::string_view name) { return hash_key(name).lo % 40'000; 
 
 class Client {
  public:
-  Client(TieredStore& store, DiskTrouble& trouble, Totals& totals, unsigned seed)
-      : store_(store), trouble_(trouble), totals_(totals), random_(seed) {}
+  Client(TieredStore& store, FaultyDisk& disk, Totals& totals, unsigned seed)
+      : store_(store), disk_(disk), totals_(totals), random_(seed) {}
 
   void run() {
     for (int step = 0; step < kSteps; ++step) {
@@ -40,9 +40,9 @@ class Client {
       } else if (dice == 340) {
         store_.clear();
       } else if (dice < 345) {
-        trouble_.fails_reads = random_() % 4 == 0;
+        disk_.fail(FaultyDisk::Op::read, EIO, random_() % 4 == 0 ? 1000 : 0);
       } else if (dice < 350) {
-        trouble_.is_cold = random_() % 2 == 0;
+        disk_.set_resident(random_() % 2 == 0);
       } else if (dice < 360) {
         static_cast<void>(store_.disk_stats());
       } else {
@@ -78,7 +78,7 @@ class Client {
   }
 
   TieredStore& store_;
-  DiskTrouble& trouble_;
+  FaultyDisk& disk_;
   Totals& totals_;
   std::mt19937 random_;
   HandExecutor executor_;
@@ -88,21 +88,20 @@ class Client {
 }  // namespace
 
 TEST_CASE("Many threads over two tiers never see a byte of another key, and each lookup is answered once") {
-  TemporaryFolder folder;
-  DiskTrouble trouble;
+  FaultyDisk a(1), b(2);
   SystemClock clock;
   Logger log(LogLevel::off);
   DiskStoreOptions disk;
-  disk.disks = {{folder.path() + "/a", 1 << 20}, {folder.path() + "/b", 2 << 20}};
+  disk.disks = {{"a", 1 << 20}, {"b", 2 << 20}};
   disk.segment_bytes = 256 * 1024;
-  disk.open_directory = troubled(trouble);
+  disk.open_directory = [&](const std::string& path) { return (path == "a" ? a : b).open_folder(); };
   Totals totals;
   {
     TieredStore store({.budget_bytes = 700'000, .shards = 2}, disk, clock, log);
     store.start();
     std::vector<std::unique_ptr<Client>> clients;
     for (unsigned i = 0; i < kThreads; ++i) {
-      clients.push_back(std::make_unique<Client>(store, trouble, totals, i));
+      clients.push_back(std::make_unique<Client>(store, i % 2 == 0 ? a : b, totals, i));
     }
     std::vector<std::thread> threads;
     for (auto& client : clients) threads.emplace_back([&client] { client->run(); });
