@@ -167,6 +167,7 @@ def test_a_killed_server_costs_no_request_leaves_the_rotation_and_comes_back(nod
     arrivals, out_by = asyncio.run(scene())
     print(f"{load.requests} requests, {len(load.failures)} failed, {load.again} sent again by the client")
     assert load.failures == []
+    assert load.again == 0, "no client's connection is closed for a server that died"
     assert load.requests > 300
     late = [path for when, path in arrivals if when > out_by and path != "/healthz"]
     assert late == [], "requests to a server that should be out of rotation"

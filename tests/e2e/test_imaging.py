@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from support import config, photos
 from support.client import Connection, curl
@@ -129,6 +130,22 @@ def test_no_imaging_process_outlives_the_node(node, s3, eventually):
     assert node.child.wait(10) == -signal.SIGKILL
     for pid in pids:
         eventually(lambda gone=pid: not Path(f"/proc/{gone}").exists(), 10, f"imaging process {pid} gone")
+
+
+def test_inks_become_the_colours_that_browsers_show(node, s3, tmp_path):
+    inks = [(0, 0, 0, 0), (255, 0, 0, 0), (0, 255, 0, 0), (0, 0, 255, 0), (0, 0, 0, 255), (40, 80, 120, 60)]
+    picture = Image.new("CMYK", (32 * len(inks), 32))
+    for number, ink in enumerate(inks):
+        picture.paste(ink, (32 * number, 0, 32 * number + 32, 32))
+    picture.save(tmp_path / "inks.jpg", quality=100, subsampling=0)
+    s3.put("inks.jpg", tmp_path / "inks.jpg")
+    answer = curl(node.url(f"/i/-/w={picture.width},f=png/inks.jpg"))
+    assert answer.status == 200
+    shown = photos.opened(answer.body).convert("RGB")
+    for number, (cyan, magenta, yellow, black) in enumerate(inks):
+        wanted = [(255 - ink) * (255 - black) // 255 for ink in (cyan, magenta, yellow)]
+        got = shown.getpixel((32 * number + 16, 16))
+        assert all(abs(a - b) <= 3 for a, b in zip(got, wanted)), (inks[number], wanted, got)
 
 
 def test_hostile_pictures_are_refused_and_the_next_photo_works(node, s3, photo_files, tmp_path):

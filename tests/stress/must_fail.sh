@@ -14,5 +14,10 @@ if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
   echo "the stress only hung"
   exit 1
 fi
+# 126 and 127 are programs that did not run; a signal that ends one is 128 and its number.
+if [ -z "$summary" ] && [ "$status" -le 128 ]; then
+  echo "the stress ended with $status and said nothing of what it saw"
+  exit 1
+fi
 echo "seen (status $status): ${summary:-crash}"
 exit 0

@@ -241,8 +241,16 @@ TEST_CASE_METHOD(Fixture, "a pipe nobody reads takes what fits and does not hold
   auto file = open_line_file(path);
   REQUIRE(file);
   options.drain_limit = Duration::zero();
-  LineSink lines(std::move(*file), options, clock, log);
-  for (int i = 0; i < 100; ++i) lines.append(0, std::string(2000, 'x'));
+  const std::string line(2000, 'x');
+  {
+    LineSink lines(std::move(*file), options, clock, log);
+    for (int i = 0; i < 100; ++i) CHECK(lines.append(0, line));
+  }
+  std::string taken(200 * line.size(), '\0');
+  const ssize_t size = ::read(reader.get(), taken.data(), taken.size());
+  REQUIRE(size > 0);
+  CHECK(static_cast<std::size_t>(size) < 100 * (line.size() + 1));
+  CHECK(taken.starts_with(line + "\n"));
 }
 
 TEST_CASE_METHOD(Fixture,
