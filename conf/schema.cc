@@ -121,7 +121,7 @@ std::vector<Option> limit_options() {
             "Longest request line of a client; a longer one is answered 414."),
       value("header", &L::header, size(kKiB, 256 * kKiB), Reload::live,
             "All header fields of a request together; more is answered 431."),
-      value("header_fields", &L::header_fields, integer(8, 1000), Reload::live,
+      value("header_fields", &L::header_fields, integer(8, 100), Reload::live,
             "Number of header fields of a request; more is answered 431."),
       value("body", &L::body, size(0, kTiB), Reload::live,
             "Longest request body; a longer one is answered 413. A route's `max_body` overrides it."),

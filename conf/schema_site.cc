@@ -4,12 +4,13 @@
 #include "base/strings.h"
 #include "conf/option_types.h"
 #include "conf/redirect.h"
+#include "http/url.h"
 
 namespace vignette::conf {
 namespace {
 
 std::optional<std::string> bad_method(std::string_view method) {
-  const auto capital = [](char c) { return (c >= 'A' && c <= 'Z') || c == '-' || c == '_'; };
+  const auto capital = [](char c) { return (c >= 'A' && c <= 'Z') || c == '-'; };
   if (is_token(method) && std::ranges::all_of(method, capital)) return std::nullopt;
   return fmt::format("expected a method in capital letters such as \"GET\", not \"{}\"", method);
 }
@@ -50,6 +51,26 @@ Type<std::string> host() {
   return type;
 }
 
+// The form that the router compares with. nullopt: no request's path has one, or it is a prefix that ends in
+// the middle of something ("/a/..*", "/%2*").
+std::optional<std::string> normal_path(std::string_view text) {
+  const auto never = [](char c) {
+    return (c >= 0 && c <= ' ') || c == '\x7f' || c == '?' || c == '#' || c == '*';
+  };
+  const bool has_dots = text.ends_with("/.") || text.ends_with("/..") || text.find("/../") != text.npos;
+  if (!text.starts_with('/') || has_dots || std::ranges::any_of(text, never)) return std::nullopt;
+  std::string encoded;
+  for (const char c : text) {
+    if (c >= 0) {
+      encoded += c;
+    } else {
+      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  auto normal = http::normalize_path(encoded);
+  return normal ? std::optional(std::move(*normal)) : std::nullopt;
+}
+
 Option path_option() {
   Option option{.key = "path",
                 .type = "string",
@@ -57,24 +78,19 @@ Option path_option() {
                 .required = true,
                 .doc =
                     "What this route matches: one path, or with a final `*` everything that begins with "
-                    "what is before it. Compared with the decoded path without query; case counts. The "
+                    "what is before it, without query; case counts. Both are compared in one normal form, so "
+                    "that `/über/*`, `/%c3%bcber/*` and `/./%C3%BCber/*` are one path; `%2F` is no `/`. The "
                     "first route that matches path and method wins."};
   option.read = [](Context& context, const Node& node, void* owner) {
-    const auto bad = [](char c) {
-      return (c >= 0 && c <= ' ') || c == '\x7f' || c == '?' || c == '#' || c == '\\';
-    };
-    const std::string& path = node.text;
-    const bool usable = node.is(Node::Kind::string) && path.starts_with('/') &&
-                        std::ranges::none_of(path, bad) && path.find("/../") == path.npos &&
-                        !path.ends_with("/..") &&
-                        (path.find('*') == path.npos || path.find('*') == path.size() - 1);
-    if (!usable) {
-      refuse(context, node, "a path that begins with / and may end in *, such as \"/static/*\"");
-      return;
-    }
+    constexpr std::string_view kExpected =
+        "a path that begins with / and may end in *, such as \"/static/*\"";
+    if (!node.is(Node::Kind::string)) return static_cast<void>(refuse(context, node, kExpected));
     Route& route = *static_cast<Route*>(owner);
-    route.prefix = path.ends_with('*');
-    route.path = route.prefix ? path.substr(0, path.size() - 1) : path;
+    route.prefix = node.text.ends_with('*');
+    const auto path =
+        normal_path(std::string_view(node.text).substr(0, node.text.size() - (route.prefix ? 1 : 0)));
+    if (!path) return static_cast<void>(refuse(context, node, kExpected));
+    route.path = *path;
   };
   return option;
 }

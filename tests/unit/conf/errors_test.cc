@@ -181,6 +181,8 @@ TEST_CASE("a route names origins that exist, is of one kind and can be reached")
         "f:10:1: error: \"strip_prefix\" has no"},
        {kSite + "[[site.route]]\norigin = \"app\"", "f:7:1: error: \"path\" is missing here"},
        {kSite + route + "\"/a*b\"\norigin = \"app\"", "f:8:8: error: expected a path that begins with /"},
+       {kSite + route + "\"/a%2*\"\norigin = \"app\"", "f:8:8: error: expected a path that begins with /"},
+       {kSite + route + "\"/a/..*\"\norigin = \"app\"", "f:8:8: error: expected a path that begins with /"},
        {kSite + route + "\"/a/../b\"\norigin = \"app\"", "f:8:8: error: expected a path that begins with /"},
        {kSite + route + "\"/\"\norigin = \"app\"\nmethods = [\"get\"]",
         "f:10:12: error: expected a method in capital"},
@@ -198,6 +200,7 @@ TEST_CASE("a route behind one that takes all it could match is an error") {
   run({{pair("path = \"/*\"", "path = \"/a\""), hidden},
        {pair("path = \"/a*\"", "path = \"/ab/*\""), hidden},
        {pair("path = \"/a\"", "path = \"/a\""), hidden},
+       {pair("path = \"/über/~a\"", "path = \"/%c3%bcber/%7Ea\""), hidden},
        {pair("path = \"/a\"", "path = \"/a*\""), ""},
        {pair("path = \"/a/*\"", "path = \"/a\""), ""}});
   const auto methods = [&](const std::string& first, const std::string& second) {
