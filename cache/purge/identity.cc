@@ -26,6 +26,13 @@ std::string tag_word(std::string_view tag) {
   return word;
 }
 
+std::string tag_name(std::string_view word) {
+  if (word.starts_with(kInternalTag)) return {};
+  std::string name(word);
+  std::ranges::replace(name, kTagBlank, ' ');
+  return name;
+}
+
 std::string origin_tag(std::string_view origin) { return std::string(kOriginTag) + tag_word(origin); }
 
 std::string self_tag(std::string_view key_string) {

@@ -15,6 +15,8 @@ inline constexpr char kTagBlank = '\x02';
 
 // The word for what an operator or an origin calls a tag.
 std::string tag_word(std::string_view tag);
+// The other way round; "" for the node's own words.
+std::string tag_name(std::string_view word);
 // "\x01o:NAME": everything that came from this origin.
 std::string origin_tag(std::string_view origin);
 // "\x01u:HEX": an object of a store of photos with this key string, and, as it is inherited, all made from

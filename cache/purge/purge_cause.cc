@@ -1,6 +1,5 @@
 #include "cache/purge/purge_cause.h"
 
-#include <algorithm>
 #include <tuple>
 
 #include "cache/purge/identity.h"
@@ -26,10 +25,7 @@ PurgedBy purged_by(PurgeKind kind, std::string_view word) {
 
 std::string purged_name(std::string_view word) {
   if (is_origin_tag(word)) word.remove_prefix(origin_tag("").size());
-  if (word.starts_with(kInternalTag)) return {};
-  std::string name(word);
-  std::ranges::replace(name, kTagBlank, ' ');
-  return name;
+  return tag_name(word);
 }
 
 }  // namespace
