@@ -10,12 +10,34 @@ using namespace vignette::proxy;
 
 namespace {
 
-// Which node is asked, and whether its answer is printed as it is.
+// Which node is asked.
+void add_address_options(CLI::App& command, std::string& config, std::string& admin) {
+  command.add_option("-c,--config", config, "Configuration file that names the admin address");
+  command.add_option("--admin", admin, "Admin address, 127.0.0.1:9180 or unix:/run/…")->capture_default_str();
+}
+
+// And whether its answer is printed as it is.
 void add_node_options(CLI::App& command, StatusArguments& arguments) {
-  command.add_option("-c,--config", arguments.config, "Configuration file that names the admin address");
-  command.add_option("--admin", arguments.admin, "Admin address, 127.0.0.1:9180 or unix:/run/…")
-      ->capture_default_str();
+  add_address_options(command, arguments.config, arguments.admin);
   command.add_flag("--json", arguments.json, "Print the answer as it came");
+}
+
+void add_warm_options(CLI::App& command, WarmArguments& arguments) {
+  WarmJob& job = arguments.job;
+  auto* what = command.add_option_group("what");
+  what->add_option("LIST", job.list, "File of URLs, one a line, or a hot list; - for standard input");
+  what->add_option("--sitemap", job.sitemap, "Sitemap or sitemap index: a URL of this node, a file, or -");
+  what->add_option("--from", job.from, "Hot list of another node: a file, or its admin address");
+  what->require_option(1);
+  command.add_option("--rate", job.per_second, "Requests a second; 0 for no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--concurrency", job.concurrency, "Requests at a time")
+      ->check(CLI::Range(1, 32))
+      ->capture_default_str();
+  command.add_option("-H,--header", job.fields, "\"Name: value\" of the requests for URLs")
+      ->allow_extra_args(false);
+  add_address_options(command, arguments.config, arguments.admin);
 }
 
 }  // namespace
@@ -56,10 +78,10 @@ int main(int argc, char** argv) {
   purge_command->add_option("--origin", purge.origin, "All that came from this origin");
   purge_command->add_flag("--all", purge.all, "Everything");
   purge_command->add_flag("--soft", purge.soft, "Make it stale instead");
+  purge_command->add_flag("--erase", purge.erase, "Overwrite its bytes on disk, and wait for that")
+      ->excludes("--soft");
   purge_command->add_flag("--dry-run", purge.dry_run, "Only count what it would take");
-  purge_command->add_option("-c,--config", purge.config, "Configuration file that names the admin address");
-  purge_command->add_option("--admin", purge.admin, "Admin address, 127.0.0.1:9180 or unix:/run/…")
-      ->capture_default_str();
+  add_address_options(*purge_command, purge.config, purge.admin);
   purge_command->add_flag("--json", purge.json, "Print the receipt as it came");
 
   TopArguments top;
@@ -77,6 +99,17 @@ int main(int argc, char** argv) {
       app.add_subcommand("whatif", "The misses that other sizes of memory would give.");
   add_node_options(*what_if_command, what_if);
 
+  HotArguments hot;
+  CLI::App* hot_command =
+      app.add_subcommand("hot", "List the keys with most hits in a running node's memory.");
+  add_address_options(*hot_command, hot.config, hot.admin);
+  hot_command->add_option("-n,--limit", hot.limit, "How many")->check(CLI::Range(1, 262'144));
+
+  WarmArguments warm;
+  CLI::App* warm_command =
+      app.add_subcommand("warm", "Have a running node fetch what is in a list into its cache, at a pace.");
+  add_warm_options(*warm_command, warm);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -87,6 +120,8 @@ int main(int argc, char** argv) {
   if (reference_command->parsed()) return run_reference();
   if (status_command->parsed()) return run_status(status);
   if (top_command->parsed()) return run_top(top);
+  if (hot_command->parsed()) return run_hot(hot);
+  if (warm_command->parsed()) return run_warm(warm);
   if (what_if_command->parsed()) return run_what_if(what_if);
   if (purge_command->parsed()) return run_purge(purge);
   return 2;

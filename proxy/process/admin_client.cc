@@ -15,7 +15,6 @@
 namespace vignette::proxy {
 namespace {
 
-constexpr timeval kTimeout{.tv_sec = 5, .tv_usec = 0};
 constexpr std::size_t kMaxAnswer = 64 << 20;
 
 std::unexpected<std::string> trouble(const std::string& address, std::string_view what) {
@@ -24,7 +23,7 @@ std::unexpected<std::string> trouble(const std::string& address, std::string_vie
 
 std::string read_number(const nlohmann::json& object, const char* name) {
   auto found = object.find(name);
-  return found == object.end() ? "?" : found->dump();
+  return found == object.end() || found->is_null() ? "?" : found->dump();
 }
 
 // What came back into memory at the start; "" where nothing could.
@@ -85,14 +84,16 @@ std::string sentence_of(const std::string& answer) {
   return answer.substr(0, answer.find("\r\n"));
 }
 
-std::expected<std::string, std::string> ask(const std::string& address, const std::string& request) {
+std::expected<std::string, std::string> ask(const std::string& address, const std::string& request,
+                                            std::chrono::seconds patience) {
+  const timeval timeout{.tv_sec = patience.count(), .tv_usec = 0};
   auto parsed = net::Address::parse(address);
   if (!parsed) return std::unexpected(fmt::format("admin {}: not an address", address));
   sockaddr_storage storage{};
   socklen_t size = parsed->to_sockaddr(storage);
   UniqueFd socket(::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kTimeout, sizeof kTimeout);
-  setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kTimeout, sizeof kTimeout);
+  setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
   if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0) {
     return trouble(address, "cannot connect; is the node running?");
   }
@@ -119,15 +120,19 @@ std::expected<std::string, std::string> ask(const std::string& address, const st
 
 }  // namespace
 
-std::expected<std::string, std::string> admin_get(const std::string& address, std::string_view path) {
-  return ask(address, fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path));
+std::expected<std::string, std::string> admin_get(const std::string& address, std::string_view path,
+                                                  std::chrono::seconds patience) {
+  return ask(address, fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path),
+             patience);
 }
 
 std::expected<std::string, std::string> admin_post(const std::string& address, std::string_view path,
-                                                   std::string_view body) {
-  return ask(address, fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                                  "Content-Length: {}\r\nConnection: close\r\n\r\n{}",
-                                  path, body.size(), body));
+                                                   std::string_view body, std::chrono::seconds patience) {
+  return ask(address,
+             fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                         "Content-Length: {}\r\nConnection: close\r\n\r\n{}",
+                         path, body.size(), body),
+             patience);
 }
 
 std::string purge_summary(const std::string& text) {
@@ -135,11 +140,20 @@ std::string purge_summary(const std::string& text) {
   if (!receipt.is_object()) return text;
   try {
     if (receipt.value("dry_run", false)) {
-      return fmt::format("would purge {} objects, {} bytes ({})\n", read_number(receipt, "objects"),
-                         read_number(receipt, "body_bytes"), receipt.value("counted", ""));
+      return fmt::format("would purge {} objects in memory, {} bytes; {} on disk (counted {})\n",
+                         read_number(receipt, "known_in_memory"),
+                         read_number(receipt, "body_bytes_in_memory"), read_number(receipt, "known_on_disk"),
+                         receipt.value("counted", ""));
     }
-    return fmt::format("purge {} at {}, {}\n", read_number(receipt, "id"), receipt.value("at", "?"),
-                       receipt.value("mode", "?"));
+    std::string line = fmt::format("purge {} at {}, {}: {} objects in memory, {} on disk (counted {})\n",
+                                   read_number(receipt, "id"), receipt.value("at", "?"),
+                                   receipt.value("mode", "?"), read_number(receipt, "known_in_memory"),
+                                   read_number(receipt, "known_on_disk"), receipt.value("counted", ""));
+    if (const auto erased = receipt.find("erased"); erased != receipt.end()) {
+      line += fmt::format("erased: {} copies on disk, {} bytes overwritten\n", read_number(*erased, "copies"),
+                          read_number(*erased, "bytes"));
+    }
+    return line;
   } catch (const nlohmann::json::exception&) {
     return text;
   }

@@ -1,5 +1,8 @@
 #include "proxy/process/cli.h"
 
+#include <unistd.h>
+
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -17,6 +20,11 @@
 namespace vignette::proxy {
 namespace {
 
+constexpr std::chrono::seconds kListPatience{150};  // of the hottest of millions of keys
+constexpr std::size_t kToldFailures = 20;
+
+constexpr std::chrono::seconds kErasePatience = std::chrono::hours(2);  // the node answers within one
+
 void print(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
@@ -24,6 +32,14 @@ void print(std::string_view text) {
 
 void complain(std::string_view text) {
   std::string line = fmt::format("vignette: {}\n", text);
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+// Over itself, on a terminal.
+void show_progress(const WarmCounts& counts, std::size_t all) {
+  const std::string line =
+      fmt::format("\r{} of {}: {} hit, {} stored, {} failed{}", counts.asked, all, counts.hit, counts.stored,
+                  counts.failed, counts.asked == all ? "\n" : "");
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
@@ -113,6 +129,43 @@ int run_top(const TopArguments& arguments) {
 
 int run_what_if(const StatusArguments& arguments) { return ask(arguments, "/v1/whatif", what_if_summary); }
 
+int run_hot(const HotArguments& arguments) {
+  auto address = admin_address(arguments);
+  if (!address) return 1;
+  const std::string path = arguments.limit ? fmt::format("/v1/hot?limit={}", arguments.limit) : "/v1/hot";
+  auto list = admin_get(*address, path, kListPatience);
+  if (!list) {
+    complain(list.error());
+    return 1;
+  }
+  print(*list);
+  return 0;
+}
+
+int run_warm(const WarmArguments& arguments) {
+  auto address = admin_address(arguments);
+  if (!address) return 1;
+  auto orders = gather_orders(*address, arguments.job);
+  if (!orders) {
+    complain(orders.error());
+    return 1;
+  }
+  std::size_t told = 0;
+  const bool is_watched = ::isatty(STDERR_FILENO) == 1;
+  const WarmCounts counts = run_orders(
+      *address, *orders, arguments.job,
+      [&told](std::string_view order, std::string_view why) {
+        if (++told <= kToldFailures) complain(fmt::format("{}: {}", order, why));
+        if (told == kToldFailures) complain("further failures are only counted");
+      },
+      [&](const WarmCounts& so_far) {
+        if (is_watched) show_progress(so_far, orders->size());
+      });
+  print(fmt::format("warm: {} asked, {} hit, {} stored, {} failed\n", counts.asked, counts.hit, counts.stored,
+                    counts.failed));
+  return counts.failed > 0 ? 1 : 0;
+}
+
 int run_purge(const PurgeArguments& arguments) {
   auto address = admin_address(arguments);
   if (!address) return 1;
@@ -123,9 +176,11 @@ int run_purge(const PurgeArguments& arguments) {
   if (!arguments.origin.empty()) order["origin"] = arguments.origin;
   if (arguments.all) order["all"] = true;
   if (arguments.soft) order["mode"] = "soft";
+  if (arguments.erase) order["erase"] = true;
   if (arguments.dry_run) order["dry_run"] = true;
-  auto answer =
-      admin_post(*address, "/v1/purge", order.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  const auto patience = arguments.erase ? kErasePatience : kAdminPatience;
+  auto answer = admin_post(*address, "/v1/purge",
+                           order.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), patience);
   if (!answer) {
     complain(answer.error());
     return 1;

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "proxy/process/warm_client.h"
+
 namespace vignette::proxy {
 
 struct ServeArguments {
@@ -31,6 +33,20 @@ struct TopArguments {
 int run_top(const TopArguments& arguments);
 int run_what_if(const StatusArguments& arguments);
 
+struct HotArguments {
+  std::string config;  // as above
+  std::string admin = "127.0.0.1:9180";
+  std::size_t limit = 0;  // 0: as many as the node gives
+};
+int run_hot(const HotArguments& arguments);
+
+struct WarmArguments {
+  std::string config;  // as above
+  std::string admin = "127.0.0.1:9180";
+  WarmJob job;
+};
+int run_warm(const WarmArguments& arguments);
+
 struct PurgeArguments {
   std::string config;  // as above
   std::string admin = "127.0.0.1:9180";
@@ -40,6 +56,7 @@ struct PurgeArguments {
   std::string origin;  // alone: all of it; with prefixes: they are of its keys
   bool all = false;
   bool soft = false;
+  bool erase = false;
   bool dry_run = false;
   bool json = false;
 };
