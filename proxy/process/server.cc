@@ -95,6 +95,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       insight_(worker_count_, config_->cache.memory),
       file_pool_("files", kFileThreads, kFileQueue),
       loop_({.index = -1, .name = "main"}),
+      purge_keeper_(purges_, store_, file_pool_, loop_, log_),
       servers_(metrics_),
       node_{.clock = clock_,
             .log = log_,
@@ -149,6 +150,7 @@ bool Server::start() {
   }
   if (!open_purges() || !start_imaging(*config_)) return false;
   store_.start();
+  purge_keeper_.start();
   start_hot_keeper();
   register_metrics();
   watch_signals();
@@ -442,6 +444,7 @@ void Server::stop_all() {
   for (auto& worker : workers_) worker->join();
   if (hot_keeper_) hot_keeper_->save_last();
   store_.stop();  // its readers post to the workers
+  purge_keeper_.finish();
   imaging_.reset();
   workers_.clear();
   metric_callbacks_.clear();

@@ -30,6 +30,7 @@
 #include "proxy/process/health.h"
 #include "proxy/process/hot_keeper.h"
 #include "proxy/process/node_worker.h"
+#include "proxy/process/purge_keeper.h"
 
 namespace vignette::proxy {
 
@@ -98,6 +99,7 @@ class Server {
   BoundedPool file_pool_;
   std::unique_ptr<LineSink> access_log_;
   net::Worker loop_;
+  PurgeKeeper purge_keeper_;
   ServerRegistry servers_;
   std::unique_ptr<ImagingService> imaging_;
   Node node_;
