@@ -22,18 +22,14 @@ bool is_method(std::string_view name) {
   return name.front() != '-' && name.back() != '-';
 }
 
+// A higher minor version is processed as 1.1, the highest we know of that major (RFC 9110 section 2.5).
 Refusal parse_version(std::string_view text, Version& version) {
-  if (text == "HTTP/1.1") {
-    version = Version::http_1_1;
-    return Refusal::none;
-  }
-  if (text == "HTTP/1.0") {
-    version = Version::http_1_0;
-    return Refusal::none;
-  }
   const bool well_formed = text.size() == 8 && text.starts_with("HTTP/") && is_digit(text[5]) &&
                            text[6] == '.' && is_digit(text[7]);
-  return well_formed && text[5] != '0' ? Refusal::unsupported_version : Refusal::bad_version;
+  if (!well_formed || text[5] == '0') return Refusal::bad_version;
+  if (text[5] != '1') return Refusal::unsupported_version;
+  version = text[7] == '0' ? Version::http_1_0 : Version::http_1_1;
+  return Refusal::none;
 }
 
 // Characters and percent-encoding of a path and query.

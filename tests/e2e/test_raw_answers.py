@@ -30,8 +30,8 @@ def statuses():
                   b"\0", b"\x16\x03\x01", b"220 mail ESMTP", b"HTTP/1.1 101 Switching",
                   b"HTTP/1.1 200 " + b"x" * 70_000):
         yield start + b"\r\n" + LENGTH, BAD
-    for start in (b"HTTP/1.1 200 OK", b"HTTP/1.1 200 ", b"HTTP/1.1 200", b"HTTP/1.0 200 OK", b"HTTP/1.1 200 \xc3\xa9",
-                  b"HTTP/1.1 299 Odd", b"HTTP/1.1 200 HTTP/1.1 500 x"):
+    for start in (b"HTTP/1.1 200 OK", b"HTTP/1.1 200 ", b"HTTP/1.1 200", b"HTTP/1.0 200 OK", b"HTTP/1.2 200 OK",
+                  b"HTTP/1.1 200 \xc3\xa9", b"HTTP/1.1 299 Odd", b"HTTP/1.1 200 HTTP/1.1 500 x"):
         yield start + b"\r\n" + LENGTH, b"ok"
     yield b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", BAD
     yield HINTS * 8 + OK + LENGTH, b"ok"

@@ -132,6 +132,8 @@ def request_lines():
         yield bad(line(text))
     for text in (b"GET /a HTTP/2.0", b"GET /a HTTP/3.0", b"GET /a HTTP/9.9"):
         yield bad(line(text), 505)
+    yield good(line(b"GET /a HTTP/1.2"))
+    yield good(line(b"GET /a HTTP/1.9"))
     yield bad(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505)
     for method in (b"GET", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"PROPFIND", b"M-SEARCH", b"BREW"):
         yield good(line(method + b" /a HTTP/1.1"))

@@ -97,6 +97,16 @@ TEST_CASE("HTTP/1.0 needs no Host and closes unless it asks to stay") {
   CHECK_FALSE(parse_request("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, CLOSE\r\n\r\n").head->keep_alive);
 }
 
+TEST_CASE("A higher minor version of HTTP/1 is processed as HTTP/1.1") {
+  for (const char* version : {"HTTP/1.2", "HTTP/1.9"}) {
+    const ParsedRequest got = parse_request("GET / " + std::string(version) + "\r\nHost: a\r\n\r\n");
+    REQUIRE(got.parsed.done());
+    CHECK(got.head->version == Version::http_1_1);
+    CHECK(got.head->keep_alive);
+    CHECK_FALSE(parse_request("GET / " + std::string(version) + "\r\n\r\n").parsed.done());  // no Host
+  }
+}
+
 TEST_CASE("Characters that browsers leave raw in paths and queries pass") {
   for (const char* target :
        {"/a|b[c]", "/a?b={c}|[d]^`", "//a//b", "/~a!$&'()*+,;=:@", "/?", "/a??b/?", "/%41%2f%2F%e2%82%ac"}) {
