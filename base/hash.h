@@ -1,4 +1,5 @@
-// XXH3: fast, not for secrets. Values are the same on every run and machine, so they may be stored.
+// XXH3: fast, not for secrets. Values are the same on every run and machine, so they may be stored; who knows
+// that can choose texts whose hashes share bits. Where that would hurt, spread() them first.
 #pragma once
 
 #include <compare>
@@ -23,9 +24,26 @@ struct StringHash {
   std::size_t operator()(std::string_view text) const { return hash64(text); }
 };
 
-// For unordered containers keyed by Hash128: the value is already uniform.
-struct Hash128Hash {
-  std::size_t operator()(const Hash128& value) const { return value.low; }
+// Two numbers that nobody outside this process knows.
+struct HashSecret {
+  std::uint64_t first = 0;
+  std::uint64_t second = 0;
+};
+// Drawn from the kernel when it is first asked for, and the same from then on. Thread-safe.
+const HashSecret& process_secret();
+
+// Both words of a hash as one, in which nobody without the secret can tell what falls together. Not to be
+// stored or sent.
+inline std::uint64_t spread(std::uint64_t high, std::uint64_t low, const HashSecret& secret) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(high ^ secret.first) * (low ^ secret.second);
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+// For unordered containers keyed by a hash of 64 bits that clients can choose.
+struct SpreadHash {
+  HashSecret secret = process_secret();
+  std::size_t operator()(std::uint64_t hash) const { return spread(hash, 0, secret); }
 };
 
 }  // namespace vignette

@@ -4,8 +4,8 @@
 
 namespace vignette::cache {
 
-Insight::Insight(unsigned workers, std::uint64_t memory_bytes)
-    : curve_(std::max<std::uint64_t>(memory_bytes, 1)), bound_(curve_.bound()) {
+Insight::Insight(unsigned workers, std::uint64_t memory_bytes, const HashSecret& secret)
+    : secret_(secret), curve_(std::max<std::uint64_t>(memory_bytes, 1)), bound_(curve_.bound()) {
   for (unsigned i = 0; i < std::max(workers, 1u); ++i) {
     recorders_.push_back(std::make_unique<Recorder>(*this, i));
   }
@@ -40,7 +40,7 @@ ReuseCurve::Answer Insight::what_if() {
 }
 
 Insight::Recorder::Recorder(Insight& insight, unsigned number)
-    : insight_(insight), random_(number * 0x9e3779b9u + 1) {
+    : insight_(insight), secret_(insight.secret_), random_(number * 0x9e3779b9u + 1) {
   for (auto& window : windows_) window = std::make_unique<Window>();
 }
 
@@ -95,15 +95,15 @@ void Insight::Recorder::record_bytes(const Seen& seen, TimePoint now) {
   bytes_left_ += gaps * kByteGap;
 }
 
-void Insight::Recorder::record_reference(const Seen& seen) {
+void Insight::Recorder::record_reference(std::uint64_t hash, std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   batch_passed_ += passed_;
   passed_ = 0;
-  if (batched_ > 0 && batch_[batched_ - 1].hash == seen.key.lo) {
+  if (batched_ > 0 && batch_[batched_ - 1].hash == hash) {
     ++batch_[batched_ - 1].times;
     return;
   }
-  batch_[batched_++] = {seen.key.lo, seen.object_bytes, 1};
+  batch_[batched_++] = {hash, bytes, 1};
   if (batched_ == kBatch) flush();
 }
 

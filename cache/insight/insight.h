@@ -6,7 +6,8 @@
 //   hits          the first kExact of a window, then one of kGap on average, which stands for all since
 //   bytes         the same of answers, then whoever sends each kByteGap-th byte, which stands for as many
 //   misses        all of them
-//   the curve     keys by their hash (reuse_curve.h), gathered here and handed on in batches
+//   the curve     keys by their hash (reuse_curve.h), spread by a secret so that no client chooses which,
+//                 gathered here and handed on in batches
 #pragma once
 
 #include <array>
@@ -47,7 +48,8 @@ class Insight {
 
   class Recorder;
 
-  Insight(unsigned workers, std::uint64_t memory_bytes);
+  // `secret` decides which keys are sampled.
+  Insight(unsigned workers, std::uint64_t memory_bytes, const HashSecret& secret = process_secret());
   ~Insight();
   Insight(const Insight&) = delete;
   Insight& operator=(const Insight&) = delete;
@@ -69,6 +71,7 @@ class Insight {
     std::uint32_t times = 0;
   };
 
+  const HashSecret secret_;
   std::mutex curve_mutex_;  // the innermost lock
   ReuseCurve curve_;
   std::atomic<std::uint32_t> bound_;
@@ -85,9 +88,10 @@ class Insight::Recorder {
     if (seen.is_hit ? --hits_left_ == 0 : true) record_key(seen, now);
     bytes_left_ -= static_cast<std::int64_t>(seen.sent_bytes);
     if (bytes_left_ <= 0) record_bytes(seen, now);
-    if (ReuseCurve::place_of(seen.key.lo) < insight_.bound_.load(std::memory_order_relaxed) &&
+    const std::uint64_t hash = spread(seen.key.hi, seen.key.lo, secret_);
+    if (ReuseCurve::place_of(hash) < insight_.bound_.load(std::memory_order_relaxed) &&
         seen.object_bytes > 0) {
-      record_reference(seen);
+      record_reference(hash, seen.object_bytes);
     }
   }
 
@@ -102,13 +106,14 @@ class Insight::Recorder {
 
   void record_key(const Seen& seen, TimePoint now);
   void record_bytes(const Seen& seen, TimePoint now);
-  void record_reference(const Seen& seen);
+  void record_reference(std::uint64_t hash, std::uint64_t bytes);
   void turn_window(TimePoint now);
   void flush();
   std::uint32_t next_random();
   HeavyHitters& sketch(TopBy by) { return windows_[0]->by[static_cast<std::size_t>(by)]; }
 
   Insight& insight_;
+  const HashSecret secret_;
   // The worker's own.
   std::uint32_t hits_left_ = 1, hits_gap_ = 1;
   std::int64_t bytes_left_ = 1;

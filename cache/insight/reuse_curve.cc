@@ -4,6 +4,8 @@
 #include <numeric>
 #include <span>
 
+#include "base/check.h"
+
 namespace vignette::cache {
 namespace {
 
@@ -98,15 +100,17 @@ void ReuseCurve::renumber() {
 void ReuseCurve::insert(std::uint64_t hash, std::uint64_t bytes) {
   if (used_ == kPlaces) {
     make_room();
-    if (place_of(hash) >= bound_) return;
+    if (used_ == kPlaces || place_of(hash) >= bound_) return;
   }
   const auto slot = static_cast<Slot>(used_++);
+  VCHECK(slot < kPlaces);
   samples_[slot] = {hash, bytes, 0};
   table_[find(hash)] = slot;
   stamp(slot);
 }
 
-// Forgets the keys with the greatest hashes: at least one, and a sixteenth of all so that it is rare.
+// Forgets the keys with the greatest hashes, a sixteenth of all so that it is rare; none when all of them are
+// in place 0.
 void ReuseCurve::make_room() {
   const auto order = std::span(order_).first(used_);
   std::iota(order.begin(), order.end(), Slot{0});

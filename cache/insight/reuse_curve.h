@@ -29,7 +29,8 @@ class ReuseCurve {
   explicit ReuseCurve(std::uint64_t memory_bytes, std::uint32_t first_bound = kFirstBound,
                       std::uint32_t steady_bound = kSteadyBound);
 
-  // The part of a key's hash that decides.
+  // The part of a key's hash that decides. A hash that clients can choose is spread (base/hash.h) before it
+  // comes here, or they would choose the sample.
   static std::uint32_t place_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 40); }
   std::uint32_t bound() const { return bound_; }
 

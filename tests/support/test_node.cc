@@ -72,7 +72,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
       purges_(clock_),
       store_(store_options(toml, purges_), options.disk, clock_, log_),
       fills_(store_, clock_),
-      insight_(options.workers, store_.stats().budget_bytes),
+      insight_(options.workers, store_.stats().budget_bytes, HashSecret()),  // the same sample each time
       files_("files", 2, 1024),
       main_({.index = -1, .name = "main"}),
       servers_(metrics_),
@@ -86,7 +86,10 @@ TestNode::TestNode(const std::string& toml, const Options& options)
             .imaging = nullptr,
             .access_log = nullptr,
             .purges = &purges_},
-      ticket_key_(net::random_ticket_key()) {
+      ticket_key_(net::random_ticket_key()),
+      warm_(main_, [this](proxy::WarmOrder order, proxy::WarmDesk::Done done) {
+        workers_.back()->warm(std::move(order), std::move(done));
+      }) {
   net::ignore_sigpipe();
   node_.insight = &insight_;
   if (options.access_log) {
@@ -96,6 +99,13 @@ TestNode::TestNode(const std::string& toml, const Options& options)
   }
   snapshot_ = build(toml);
   store_.start();
+  if (!options.hot_folder.empty()) {
+    hot_keeper_ = std::make_unique<proxy::HotKeeper>(
+        main_, files_, store_, log_,
+        proxy::HotKeeper::Options{.folder = options.hot_folder,
+                                  .bytes_per_second = snapshot_->config->cache.warm_per_second});
+    hot_keeper_->start();
+  }
   if (options.imaging) {
     const conf::ImageOptions& images = snapshot_->config->images;
     imaging_ = std::make_unique<proxy::ImagingService>(
@@ -144,6 +154,7 @@ TestNode::~TestNode() {
   done.get_future().wait();
   main_.stop();
   main_thread_.join();
+  if (hot_keeper_) hot_keeper_->save_last();
   imaging_.reset();
   workers_.clear();
 }
@@ -175,19 +186,38 @@ void TestNode::reload(const std::string& toml) {
   done.get_future().wait();
 }
 
-std::string TestNode::purge(const std::string& order) {
+std::string TestNode::reply_of(net::Task<proxy::AdminReply> (*task)(TestNode&, std::string),
+                               const std::string& body) {
   std::promise<std::string> answered;
   main_.post([&] {
     main_.spawn_named(
-        "purge",
-        [](proxy::Node& node, proxy::SnapshotRef snapshot, std::string body,
-           std::promise<std::string>& done) -> net::Task<void> {
-          auto reply = co_await proxy::answer_purge_order(node, std::move(snapshot), std::move(body));
+        "order",
+        [](TestNode& node, net::Task<proxy::AdminReply> (*carry_out)(TestNode&, std::string),
+           std::string text, std::promise<std::string>& done) -> net::Task<void> {
+          auto reply = co_await carry_out(node, std::move(text));
           done.set_value(std::to_string(reply.status) + " " + reply.body);
         },
-        std::ref(node_), snapshot_, order, std::ref(answered));
+        std::ref(*this), task, body, std::ref(answered));
   });
   return answered.get_future().get();
+}
+
+std::string TestNode::purge(const std::string& order) {
+  return reply_of(
+      [](TestNode& node, std::string body) -> net::Task<proxy::AdminReply> {
+        auto reply = co_await proxy::answer_purge_order(node.node_, node.snapshot_, std::move(body));
+        co_return reply;
+      },
+      order);
+}
+
+std::string TestNode::warm(const std::string& order) {
+  return reply_of(
+      [](TestNode& node, std::string body) -> net::Task<proxy::AdminReply> {
+        auto reply = co_await node.warm_.take(node.snapshot_, std::move(body));
+        co_return reply;
+      },
+      order);
 }
 
 void TestNode::drain() {

@@ -16,6 +16,7 @@ using std::chrono::seconds;
 namespace {
 
 const TimePoint kStart = TimePoint(std::chrono::hours(100));
+const HashSecret kSecret = {.first = 0x243f6a8885a308d3, .second = 0x13198a2e03707344};
 
 std::string name_of(std::size_t id) { return "h/" + std::to_string(id); }
 
@@ -188,8 +189,32 @@ TEST_CASE("an empty curve says nothing instead of dividing by zero") {
   CHECK(answer.miss_ratios[0] == 0);
 }
 
+TEST_CASE("a curve whose keys all fall into the first place is full and takes no more") {
+  ReuseCurve curve(1000);
+  for (std::uint64_t hash = 0; hash < 2 * ReuseCurve::kPlaces; ++hash) {
+    REQUIRE(ReuseCurve::place_of(hash) == 0);
+    curve.refer(hash, 100);
+  }
+  CHECK(curve.answer().sampled_objects == ReuseCurve::kPlaces);
+  CHECK(curve.bound() == 1);
+  curve.refer(0, 100);  // what is held goes on being counted
+  CHECK(curve.answer().sampled_objects == ReuseCurve::kPlaces);
+}
+
+TEST_CASE("clients cannot choose which keys are sampled") {
+  constexpr std::uint64_t kKeys = 8000;
+  Insight insight(1, 1 << 20, kSecret);
+  for (std::uint64_t i = 0; i < kKeys; ++i) {
+    const Key key{.hi = hash_key(name_of(i)).hi, .lo = i};
+    insight.recorder(0).record({key, name_of(i), true, 100, 100}, kStart);
+  }
+  const ReuseCurve::Answer answer = insight.what_if();
+  CHECK(answer.sampled_objects > kKeys / 8 * 8 / 10);
+  CHECK(answer.sampled_objects < kKeys / 8 * 12 / 10);
+}
+
 TEST_CASE("few hits and misses are counted exactly") {
-  Insight insight(2, 1 << 20);
+  Insight insight(2, 1 << 20, kSecret);
   for (int i = 0; i < 30; ++i) record(insight.recorder(static_cast<unsigned>(i % 2)), 1, true);
   for (int i = 0; i < 20; ++i) record(insight.recorder(0), 2, true);
   for (int i = 0; i < 7; ++i) record(insight.recorder(1), 3, false);
@@ -210,7 +235,7 @@ TEST_CASE("few hits and misses are counted exactly") {
 }
 
 TEST_CASE("many hits are sampled, and the top of them is true to a few percent") {
-  Insight insight(2, 1 << 20);
+  Insight insight(2, 1 << 20, kSecret);
   std::map<std::size_t, std::uint64_t> hits, bytes;
   unsigned turn = 0;
   for (std::size_t id : zipf_stream(2000, 1.1, 400'000, 5)) {
@@ -233,7 +258,7 @@ TEST_CASE("many hits are sampled, and the top of them is true to a few percent")
 }
 
 TEST_CASE("what happened more than two windows ago is forgotten") {
-  Insight insight(1, 1 << 20);
+  Insight insight(1, 1 << 20, kSecret);
   record(insight.recorder(0), 1, true);
   record(insight.recorder(0), 2, true, kStart + minutes(11));
   CHECK(insight.top(TopBy::hits, 10, kStart + minutes(12)).entries.size() == 2);
@@ -247,7 +272,7 @@ TEST_CASE("the node's curve shows where memory would hold all that is asked for"
   constexpr std::size_t kObjects = 4000;
   std::uint64_t all = 0;
   for (std::size_t id = 0; id < kObjects; ++id) all += size_of(id);
-  Insight insight(2, all / 2);
+  Insight insight(2, all / 2, kSecret);
   for (std::size_t round = 0; round < 10; ++round) {
     for (std::size_t id = 0; id < kObjects; ++id) record(insight.recorder(id % 2), id, true);
   }
@@ -258,7 +283,7 @@ TEST_CASE("the node's curve shows where memory would hold all that is asked for"
 }
 
 TEST_CASE("what the tier does not keep is no part of the curve") {
-  Insight insight(1, 1 << 20);
+  Insight insight(1, 1 << 20, kSecret);
   for (std::size_t id = 0; id < 1000; ++id) {
     const std::string name = name_of(id);
     const Key key = hash_key(name);
