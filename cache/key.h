@@ -17,6 +17,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/hash.h"
+
 namespace vignette::cache {
 
 struct Key {
@@ -25,8 +27,10 @@ struct Key {
   friend auto operator<=>(const Key&, const Key&) = default;
 };
 
+// For tables by key: clients choose keys, but not what falls into one bucket.
 struct KeyHash {
-  std::size_t operator()(const Key& key) const { return static_cast<std::size_t>(key.lo); }
+  HashSecret secret = process_secret();
+  std::size_t operator()(const Key& key) const { return spread(key.hi, key.lo, secret); }
 };
 
 struct KeyParts {

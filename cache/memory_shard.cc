@@ -19,14 +19,14 @@ MemoryShard::~MemoryShard() {
 }
 
 MemoryShard::Node** MemoryShard::find_link(const Key& key) {
-  Node** link = &buckets_[key.lo & (buckets_.size() - 1)];
+  Node** link = &buckets_[bucket_of(key)];
   while (*link && (*link)->object->key() != key) link = &(*link)->same_bucket;
   return link;
 }
 
 const MemoryShard::Node* MemoryShard::find_node(const Key& key) const {
   if (buckets_.empty()) return nullptr;
-  const Node* node = buckets_[key.lo & (buckets_.size() - 1)];
+  const Node* node = buckets_[bucket_of(key)];
   while (node && node->object->key() != key) node = node->same_bucket;
   return node;
 }
@@ -88,7 +88,7 @@ void MemoryShard::grow_index() {
   for (Node* node : old) {
     while (node) {
       Node* following = node->same_bucket;
-      Node*& bucket = buckets_[node->object->key().lo & (buckets_.size() - 1)];
+      Node*& bucket = buckets_[bucket_of(node->object->key())];
       node->same_bucket = std::exchange(bucket, node);
       node = following;
     }

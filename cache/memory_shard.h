@@ -97,7 +97,9 @@ class MemoryShard {
   std::unique_ptr<Node> remove(Node* node);
   void exchange(Node* kept, Node& incoming);
   std::size_t ghost_capacity() const;
+  std::size_t bucket_of(const Key& key) const { return hash_(key) & (buckets_.size() - 1); }
 
+  const KeyHash hash_;
   const std::uint64_t main_target_;
   const std::uint64_t large_bytes_;
   std::vector<Node*> buckets_;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "base/hash.h"
 #include "cache/purge/identity.h"
 #include "cache/purge/prefix_epochs.h"
 #include "cache/purge/purge_record.h"
@@ -21,7 +22,7 @@ struct PurgeTables {
   static constexpr std::uint64_t kAnyOrigin = 0;
 
   PurgeEpoch everything;
-  std::unordered_map<std::uint64_t, PurgeEpoch> names;
+  std::unordered_map<std::uint64_t, PurgeEpoch, SpreadHash> names;
   std::map<std::uint64_t, PrefixEpochs> prefixes;
 
   std::size_t prefix_count() const;

@@ -1,10 +1,26 @@
 #include "cache/key.h"
 
 #include <catch2/catch.hpp>
+#include <cstdint>
+#include <set>
 
+using namespace vignette;
 using namespace vignette::cache;
 
 namespace {
+
+constexpr std::uint64_t kChosen = 10'000;
+constexpr std::uint64_t kBuckets = std::uint64_t{1} << 14;
+
+// Into how many of kBuckets keys fall whose hashes end alike.
+std::size_t buckets_of_chosen_keys(const KeyHash& hash) {
+  std::set<std::size_t> buckets;
+  for (std::uint64_t i = 0; i < kChosen; ++i) {
+    buckets.insert(hash({.hi = i << 40, .lo = i << 40}) % kBuckets);
+  }
+  return buckets.size();
+}
+
 std::string key_of(KeyParts parts) {
   std::string text;
   const Key key = build_key(parts, text);
@@ -40,4 +56,12 @@ TEST_CASE("no path or query can forge the key of a variant") {
   CHECK(forged == "h/a%0Aw=150");
   CHECK(key_of({.host = "h", .path = "/a?b"}) != key_of({.host = "h", .path = "/a", .query = "b"}));
   CHECK(key_of({.host = "h/a", .path = "/b"}) != key_of({.host = "h", .path = "/a/b"}));
+}
+
+TEST_CASE("keys that clients choose to end alike are spread over a table all the same") {
+  // Of 10,000 balls 7,485 or so of 16,384 bins get one, by chance.
+  CHECK(buckets_of_chosen_keys(KeyHash{{.first = 0x243f6a8885a308d3, .second = 0x13198a2e03707344}}) > 6000);
+  const Key key = hash_key("h/a");
+  CHECK(KeyHash{{.first = 1, .second = 2}}(key) != KeyHash{{.first = 3, .second = 4}}(key));
+  CHECK(KeyHash()(key) == KeyHash()(key));
 }
