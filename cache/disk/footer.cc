@@ -97,24 +97,29 @@ Result<std::optional<std::uint32_t>> read_generation(const DiskFile& file, const
   return header.generation;
 }
 
+// Old bodies are searched too, and what they hold is for clients and origins to choose: a checksum over as
+// many bytes as a header says is taken only where the header claims to be of this place, which they cannot
+// know.
 Scan scan_segment(std::string_view bytes, const SegmentPlace& place) {
   Scan scan;
   const std::uint32_t seed = crc_seed(place.uuid);
   std::size_t offset = kNeedlesBegin;
   while (offset + sizeof(NeedleHeader) <= bytes.size()) {
     const NeedlePlace here{place.segment, static_cast<std::uint32_t>(offset), place.generation};
-    const auto needle = parse_needle(bytes.substr(offset), here, seed);
-    if (needle && offset + needle->padded_bytes() <= bytes.size()) {
-      scan.found.entries.push_back(needle->footer_entry());
-      if (needle->kind() == NeedleKind::object) {
-        scan.found.oldest_sequence = std::min(scan.found.oldest_sequence, needle->sequence());
-      }
-      offset += needle->padded_bytes();
-      scan.needles_end = static_cast<std::uint32_t>(offset);
-    } else {
-      if (claims_to_be(bytes.substr(offset), here)) ++scan.damaged;
-      offset += kNeedleAlignment;
+    const std::string_view rest = bytes.substr(offset);
+    offset += kNeedleAlignment;
+    if (!claims_to_be(rest, here)) continue;
+    const auto needle = parse_needle(rest, here, seed);
+    if (!needle || needle->padded_bytes() > rest.size()) {
+      ++scan.damaged;
+      continue;
     }
+    scan.found.entries.push_back(needle->footer_entry());
+    if (needle->kind() == NeedleKind::object) {
+      scan.found.oldest_sequence = std::min(scan.found.oldest_sequence, needle->sequence());
+    }
+    offset = here.offset + needle->padded_bytes();
+    scan.needles_end = static_cast<std::uint32_t>(offset);
   }
   return scan;
 }
