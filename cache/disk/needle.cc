@@ -102,9 +102,9 @@ bool has_sound_values(const NeedleHeader& header, std::string_view fields) {
     if (value > kFarthest || value < -kFarthest) return false;
   }
   if (!fields.empty() && !fields.ends_with("\r\n")) return false;
-  const bool is_whole =
-      (header.flags & kNeedleHasContentLength) == 0 || header.content_length == header.body_bytes;
-  return is_whole || header.content_length > Object::kInlineBody;
+  if ((header.flags & kNeedleHasContentLength) == 0 || header.content_length == header.body_bytes)
+    return true;
+  return (header.flags & kNeedleManifest) != 0 && header.content_length > Object::kInlineBody;
 }
 
 bool is_well_formed(const NeedleHeader& header, std::string_view fields) {

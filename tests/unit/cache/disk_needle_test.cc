@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/crc32c.h"
+#include "cache/disk/footer.h"
 #include "cache_support.h"
 
 using namespace vignette;
@@ -168,6 +169,28 @@ TEST_CASE("A sound needle of another place or another life of its segment is tol
   CHECK(fault_of(good, kPlace, kSeed + 1) == NeedleFault::head_checksum);
 }
 
+// With a checksum each of all that follows, this would take minutes.
+TEST_CASE("Old bytes that look like needles everywhere cost a look each") {
+  constexpr std::uint32_t kSegmentBytes = 16 * 1024 * 1024;
+  constexpr std::uint32_t kPeriod = 3 * kNeedleAlignment;  // the least that holds a header
+  const SegmentPlace place{.segment = 3, .generation = 78, .segment_bytes = kSegmentBytes};
+  std::string segment(kSegmentBytes, '\0');
+  for (std::uint32_t offset = kNeedlesBegin; offset + kPeriod <= segment.size(); offset += kPeriod) {
+    NeedleHeader header;
+    header.magic = kNeedleMagic;
+    header.segment = place.segment;
+    header.offset = offset;
+    header.generation = place.generation - 1;
+    header.kind = NeedleKind::object;
+    header.total_bytes = kSegmentBytes - offset;
+    header.key_bytes = header.total_bytes - std::uint32_t{sizeof(header)};
+    std::memcpy(segment.data() + offset, &header, sizeof(header));
+  }
+  const Scan scan = scan_segment(segment, place);
+  CHECK(scan.found.entries.empty());
+  CHECK(scan.damaged == 0);
+}
+
 TEST_CASE("Hostile lengths, times and kinds with right checksums are refused") {
   const ObjectRef object = Object::complete(rich_head(), hash_key("h/x"), "h/x", "body");
   const std::string good = encoded(*object);
@@ -194,6 +217,7 @@ TEST_CASE("Hostile lengths, times and kinds with right checksums are refused") {
   CHECK(with([](NeedleHeader& h) { h.kind = NeedleKind::erasure; }) == NeedleFault::malformed);
   CHECK(with([](NeedleHeader& h) { h.flags |= 1U << 30; }) == NeedleFault::malformed);
   CHECK(with([](NeedleHeader& h) { h.content_length = 5; }) == NeedleFault::malformed);
+  CHECK(with([](NeedleHeader& h) { h.content_length = 300'000'000; }) == NeedleFault::malformed);
   // A byte moved from the fields to the tags: the fields no longer begin where a line begins, but end well.
   CHECK(with([](NeedleHeader& h) { h.fields_bytes -= 1, h.body_bytes += 1; }) != NeedleFault::other_key);
 }
