@@ -1,10 +1,11 @@
 #include "base/log.h"
 
-#include <sys/uio.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <ctime>
 #include <string>
 #include <system_error>
@@ -13,8 +14,10 @@ namespace vignette {
 namespace {
 
 constexpr std::array<std::string_view, 5> kNames = {"debug", "info", "warn", "error", "off"};
-// A longer text is cut: a line must not depend on how much a peer sent.
-constexpr std::size_t kMaxTextBytes = 8192;
+// As it is written. A longer text is cut: a line must not depend on how much a peer sent, and it goes to a
+// pipe whole or not at all.
+constexpr std::size_t kMaxTextBytes = 4000;
+static_assert(kMaxTextBytes + 64 <= PIPE_BUF, "time and level before it, and that it was cut");
 
 void append_time(std::string& out) {
   timespec now{};
@@ -27,8 +30,12 @@ void append_time(std::string& out) {
 
 // Texts quote what clients and origins sent: control characters must not forge lines or drive a terminal.
 void append_visible(std::string& out, std::string_view text) {
-  bool cut = text.size() > kMaxTextBytes;
-  for (char c : text.substr(0, kMaxTextBytes)) {
+  const std::size_t end = out.size() + kMaxTextBytes;
+  for (char c : text) {
+    if (out.size() >= end) {
+      out += " [cut]";
+      return;
+    }
     auto byte = static_cast<unsigned char>(c);
     if (c == '\n') {
       out += "\\n";
@@ -38,17 +45,21 @@ void append_visible(std::string& out, std::string_view text) {
       out.push_back(c);
     }
   }
-  if (cut) out += " [cut]";
 }
 
-bool write_all(int fd, std::string_view line) {
-  while (!line.empty()) {
-    ssize_t written = ::write(fd, line.data(), line.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    line.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
+// A pipe is writable when it has room for PIPE_BUF bytes: the write that follows does not block.
+bool has_room(int fd) {
+  pollfd state{fd, POLLOUT, 0};
+  return ::poll(&state, 1, 0) > 0 && (state.revents & POLLOUT);
+}
+
+bool write_line(int fd, std::string_view line) {
+  if (!has_room(fd)) return false;
+  ssize_t written;
+  do {
+    written = ::write(fd, line.data(), line.size());
+  } while (written < 0 && errno == EINTR);
+  return written == static_cast<ssize_t>(line.size());
 }
 
 }  // namespace
@@ -83,10 +94,10 @@ void Logger::write(LogLevel level, fmt::string_view text, fmt::format_args args)
 }
 
 void Logger::emit(LogLevel level, std::string_view line) {
+  std::lock_guard lock(mutex_);
   if (sink_) {
-    std::lock_guard lock(mutex_);
     sink_(level, line);
-  } else if (!write_all(fd_, line)) {
+  } else if (!write_line(fd_, line)) {
     lost_.fetch_add(1, std::memory_order_relaxed);
     return;
   }

@@ -26,7 +26,8 @@ class Logger {
   // Called with one finished line, newline included; one call at a time.
   using Sink = std::move_only_function<void(LogLevel, std::string_view line)>;
 
-  // Each line is one write(2) to `fd`, which is borrowed. A line that would block is lost.
+  // Each line is one write(2) of at most PIPE_BUF bytes to `fd`, which is borrowed and may be blocking. A
+  // line that it has no room for is lost: who stops reading our stderr does not stop the node.
   explicit Logger(LogLevel level = LogLevel::info, int fd = 2) : level_(level), fd_(fd) {}
   Logger(LogLevel level, Sink sink) : level_(level), fd_(-1), sink_(std::move(sink)) {}
   Logger(const Logger&) = delete;
@@ -64,7 +65,7 @@ class Logger {
 
   std::atomic<LogLevel> level_;
   int fd_;
-  std::mutex mutex_;  // guards sink_
+  std::mutex mutex_;  // guards sink_, and that the room found in fd_ is still there
   Sink sink_;
   std::atomic<std::uint64_t> lines_[4] = {};
   std::atomic<std::uint64_t> lost_{0};
