@@ -71,7 +71,8 @@ bool Socket::watch() {
       &event_, worker.base(), descriptor.get(), kAll,
       [](evutil_socket_t, short what, void* self) { static_cast<Socket*>(self)->on_event(what); }, this);
   watched_ = event_add(&event_, nullptr) == 0;
-  if (watched_) worker.counters().streams.fetch_add(1, std::memory_order_relaxed);
+  WorkerCounters& counters = worker.counters();
+  (watched_ ? counters.streams : counters.unwatched).fetch_add(1, std::memory_order_relaxed);
   return watched_;
 }
 
@@ -98,8 +99,8 @@ void Socket::on_event(short what) {
   } else if (tls && writable && tls->has_unsent()) {
     Error ignored;
     tls->flush(ignored);  // the next operation meets the error again
-    if (ended && !tls->has_unsent()) ::shutdown(descriptor.get(), SHUT_WR);
   }
+  end_when_sent();  // a read or a write may have sent the last of it
   if (guard) check_hang_up();
   loop.drain();
 #ifdef VIGNETTE_MUTATION_TOUCH_AFTER_RESUME
@@ -262,9 +263,16 @@ IdleState Socket::idle_state() {
 }
 
 void Socket::shutdown_write() {
-  if (std::exchange(ended, true)) return;
+  if (ending != Ending::no) return;
+  ending = Ending::asked;
   if (tls) tls->send_close_notify();
-  if (!tls || !tls->has_unsent()) ::shutdown(descriptor.get(), SHUT_WR);
+  end_when_sent();
+}
+
+void Socket::end_when_sent() {
+  if (ending != Ending::asked || (tls && tls->has_unsent())) return;
+  ending = Ending::done;
+  ::shutdown(descriptor.get(), SHUT_WR);
 }
 
 void Socket::abort_on_close() {

@@ -25,6 +25,9 @@ std::optional<std::uint64_t> tcp_bytes_acked(int descriptor);
 // Drops `count` bytes from the front of the parts, and empty parts with them.
 void consume(std::span<iovec>& parts, std::size_t count);
 
+// Of our side: asked to end, and ended once the bytes of TLS that were still queued have gone.
+enum class Ending : std::uint8_t { no, asked, done };
+
 // The door to a stream's socket for the files of this folder.
 class StreamAccess {
  public:
@@ -76,7 +79,7 @@ class Socket final : public Pooled {
   bool written_since_read = false;
   bool emptied = false;      // the last read was short, and nobody has asked since whether more is there
   bool active_open = false;  // the kernel counts our SYN as acknowledged
-  bool ended = false;        // our side has been shut down
+  Ending ending = Ending::no;
   Blame blame;
   Family family = Family::none;
   std::uint16_t peer_port = 0;
@@ -88,6 +91,7 @@ class Socket final : public Pooled {
  private:
   friend class HangupGuard;
   void on_event(short what);
+  void end_when_sent();
   void check_hang_up();
   void hang_up();
   static void step(StreamOp* op);

@@ -191,7 +191,7 @@ void Stream::shutdown_write() {
 void Stream::close() {
   Socket* socket = std::exchange(socket_, nullptr);
   if (!socket) return;
-  if (socket->tls && !socket->ended) socket->tls->send_close_notify();
+  if (socket->tls && socket->ending == Ending::no) socket->tls->send_close_notify();
   delete socket;
 }
 

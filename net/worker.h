@@ -50,6 +50,7 @@ struct WorkerCounters {
   std::atomic<std::uint64_t> streams{0};    // open now
   std::atomic<std::uint64_t> accepted{0};
   std::atomic<std::uint64_t> accept_exhausted{0};  // EMFILE and its kin
+  std::atomic<std::uint64_t> unwatched{0};         // connections closed at once: the kernel refused the event
 };
 
 struct StrandInfo {

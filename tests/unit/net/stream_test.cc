@@ -500,6 +500,16 @@ TEST_CASE("Out of descriptors a listener pauses, counts, and recovers") {
   CHECK(worker.counters().accept_exhausted <= 2);
 }
 
+TEST_CASE("A connection that the loop cannot watch is an error and counted") {
+  Worker worker;
+  // epoll refuses regular files as it refuses sockets when the limit of watches is reached.
+  const auto stream = Stream::adopt(worker, UniqueFd(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)));
+  REQUIRE_FALSE(stream);
+  CHECK(stream.error().code == Code::exhausted);
+  CHECK(worker.counters().unwatched == 1);
+  CHECK(worker.counters().streams == 0);
+}
+
 TEST_CASE("The file limit is raised and an unknown user is named in the error") {
   CHECK(raise_file_limit(4096) >= 1024);
   const auto dropped = drop_user("no-such-user-here");

@@ -274,6 +274,63 @@ TEST_CASE("A TLS stream that is cut without close_notify is not an orderly end")
   CHECK(error->code == Code::closed);
 }
 
+namespace {
+
+// Fills the connection, ends it, and waits for room while the end is still queued behind what was sent.
+Task<> end_a_full_stream(Stream raw, std::shared_ptr<const TlsServer> tls) {
+  auto stream = co_await tls_accept(std::move(raw), *tls, kNoDeadline);
+  VCHECK(stream);
+  const std::string text(65536, 't');
+  for (std::size_t taken = 1; taken > 0;) {
+    iovec part = part_of(text);
+    auto sent = stream->try_write({&part, 1});
+    VCHECK(sent);
+    taken = *sent;
+  }
+  stream->shutdown_write();
+  auto room = co_await stream->wait_writable(kNoDeadline);
+  VCHECK(room);
+  char byte;
+  auto closed = co_await stream->read({&byte, 1}, kNoDeadline);  // by the other side, having seen the end
+  (void)closed;
+}
+
+// Whether the connection itself ends, not only what TLS says.
+Task<> await_both_ends(Stream raw, std::shared_ptr<const TlsClient> tls, bool& tls_ended, bool& wire_ended) {
+  Worker& here = co_await this_worker();
+  auto stream = co_await tls_connect(std::move(raw), *tls, "a.example", kNoDeadline);
+  VCHECK(stream);
+  std::vector<char> buffer(65536);
+  while (!tls_ended) {
+    auto got = co_await stream->read(buffer, kNoDeadline);
+    VCHECK(got);
+    tls_ended = *got == 0;
+  }
+  for (const TimePoint deadline = soon(here); !wire_ended && here.now() < deadline;) {
+    wire_ended = ::recv(stream->descriptor(), buffer.data(), 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    auto turn = co_await sleep_for(1ms);
+    VCHECK(turn);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("The end of a TLS stream goes out behind what was queued, also when a write waits for room") {
+  Directory directory;
+  const TlsCertificate files = certificate(directory, "a", {"a.example"});
+  const auto server = TlsServer::create({.certificates = {files}});
+  const auto client = TlsClient::create({.ca_file = files.chain_file});
+  Worker worker;
+  auto [left, right] = stream_pair(worker);
+  bool tls_ended = false;
+  bool wire_ended = false;
+  worker.spawn(end_a_full_stream, std::move(left), *server);
+  worker.spawn(await_both_ends, std::move(right), *client, std::ref(tls_ended), std::ref(wire_ended));
+  REQUIRE(run_to_end(worker));
+  CHECK(tls_ended);
+  CHECK(wire_ended);
+}
+
 TEST_CASE("A session ticket that arrives on an idle TLS connection leaves it clean") {
   Directory directory;
   const TlsCertificate files = certificate(directory, "a", {"a.example"});
