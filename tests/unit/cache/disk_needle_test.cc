@@ -173,7 +173,7 @@ TEST_CASE("A sound needle of another place or another life of its segment is tol
 TEST_CASE("Old bytes that look like needles everywhere cost a look each") {
   constexpr std::uint32_t kSegmentBytes = 16 * 1024 * 1024;
   constexpr std::uint32_t kPeriod = 3 * kNeedleAlignment;  // the least that holds a header
-  const SegmentPlace place{.segment = 3, .generation = 78, .segment_bytes = kSegmentBytes};
+  const SegmentPlace place{.segment = 3, .generation = 78, .segment_bytes = kSegmentBytes, .uuid = {}};
   std::string segment(kSegmentBytes, '\0');
   for (std::uint32_t offset = kNeedlesBegin; offset + kPeriod <= segment.size(); offset += kPeriod) {
     NeedleHeader header;
