@@ -92,6 +92,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
       }) {
   net::ignore_sigpipe();
   node_.insight = &insight_;
+  node_.reader_stall = options.reader_stall;
   if (options.access_log) {
     access_log_ = std::make_unique<LineSink>(std::make_unique<MemoryLog>(*this),
                                              LineSinkOptions{.producers = options.workers}, clock_, log_);

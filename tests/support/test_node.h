@@ -25,6 +25,7 @@
 #include "proxy/node.h"
 #include "proxy/origin/server_registry.h"
 #include "proxy/process/health.h"
+#include "proxy/process/hot_keeper.h"
 #include "proxy/process/node_worker.h"
 
 namespace vignette::test {
@@ -51,6 +52,8 @@ class TestNode {
     bool imaging = false;               // starts the real vignette-imaging program
     bool access_log = false;            // keeps its lines for access_log()
     cache::DiskStoreOptions disk = {};  // behind the memory tier; none by default
+    Duration reader_stall = std::chrono::seconds(60);  // Node::reader_stall
+    std::string hot_folder = {};        // where the list of the hottest keys is kept; "": nowhere
   };
   // Throws with all diagnostics when the configuration is wrong. Every listener's port must be 0.
   explicit TestNode(const std::string& toml) : TestNode(toml, Options()) {}
@@ -67,6 +70,10 @@ class TestNode {
   cache::TieredStore& store() { return store_; }
   // What POST /v1/purge answers to this order: the status, a blank and the JSON.
   std::string purge(const std::string& order);
+  // What POST /v1/warm answers to this order, in the same way.
+  std::string warm(const std::string& order);
+  // What is read into memory at the start; with hot_folder.
+  proxy::HotKeeper& hot_keeper() { return *hot_keeper_; }
   cache::Insight& insight() { return insight_; }
   // Log lines so far.
   std::string log_text();
@@ -80,6 +87,8 @@ class TestNode {
  private:
   class MemoryLog;
   proxy::SnapshotRef build(const std::string& toml);
+  // A task on the main loop, run to its end.
+  std::string reply_of(net::Task<proxy::AdminReply> (*task)(TestNode&, std::string), const std::string& body);
 
   std::mutex log_mutex_;
   std::string log_lines_;
@@ -103,6 +112,8 @@ class TestNode {
   net::TicketKey ticket_key_;
   std::uint64_t generation_ = 0;
   proxy::SnapshotRef snapshot_;
+  proxy::WarmDesk warm_;
+  std::unique_ptr<proxy::HotKeeper> hot_keeper_;
   std::unique_ptr<proxy::HealthChecker> health_;
   std::vector<std::unique_ptr<proxy::NodeWorker>> workers_;
   std::vector<std::uint16_t> ports_;
