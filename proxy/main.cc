@@ -94,6 +94,13 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 200))
       ->capture_default_str();
 
+  ExplainArguments explain;
+  CLI::App* explain_command = app.add_subcommand(
+      "explain", "What a running node has of a URL, why the last answer was a miss, and what the next will be.");
+  explain_command->add_option("URL", explain.url, "The URL that a client asks for")->required();
+  explain_command->add_option("--header", explain.headers, "Of the request, \"Accept: image/webp\"; repeatable");
+  add_node_options(*explain_command, explain.node);
+
   StatusArguments what_if;
   CLI::App* what_if_command =
       app.add_subcommand("whatif", "The misses that other sizes of memory would give.");
@@ -122,6 +129,7 @@ int main(int argc, char** argv) {
   if (top_command->parsed()) return run_top(top);
   if (hot_command->parsed()) return run_hot(hot);
   if (warm_command->parsed()) return run_warm(warm);
+  if (explain_command->parsed()) return run_explain(explain);
   if (what_if_command->parsed()) return run_what_if(what_if);
   if (purge_command->parsed()) return run_purge(purge);
   return 2;

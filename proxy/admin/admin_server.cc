@@ -9,17 +9,21 @@
 #include "http/url.h"
 #include "http/writer.h"
 #include "net/offload.h"
+#include "proxy/admin/explain_api.h"
 #include "proxy/admin/purge_api.h"
 
 namespace vignette::proxy {
 namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(5);
-constexpr std::size_t kHeadBytes = 8 * 1024;
+constexpr std::size_t kLineBytes = 8 * 1024;   // a URL that is asked about, encoded, and its headers
+constexpr std::size_t kFieldBytes = 5 * 1024;
+constexpr std::size_t kHeadBytes = kLineBytes + kFieldBytes + 1024;
 constexpr std::string_view kPurge = "/v1/purge";
 constexpr std::string_view kWarm = "/v1/warm";
 constexpr std::string_view kDocument = "/v1/document";
 constexpr std::string_view kHot = "/v1/hot";
+constexpr std::string_view kExplain = "/v1/explain";
 
 std::string error_json(std::string_view message) {
   std::string text;
@@ -39,7 +43,8 @@ constexpr std::string_view kIndex =
     "<!doctype html><meta charset=\"utf-8\"><title>Vignette admin</title><h1>Vignette</h1><ul>"
     "<li><a href=\"/metrics\">/metrics</a><li><a href=\"/v1/status\">/v1/status</a>"
     "<li><a href=\"/v1/origins\">/v1/origins</a><li><a href=\"/v1/strands\">/v1/strands</a>"
-    "<li><a href=\"/v1/top\">/v1/top</a><li><a href=\"/v1/whatif\">/v1/whatif</a></ul>\n";
+    "<li><a href=\"/v1/top\">/v1/top</a><li><a href=\"/v1/whatif\">/v1/whatif</a>"
+    "<li>/v1/explain?url=…</ul>\n";
 
 }  // namespace
 
@@ -180,12 +185,19 @@ net::Task<AdminServer::Answer> AdminServer::list_hot(const State& state, const h
   co_return Answer{.type = "text/plain; charset=utf-8", .body = std::move(*list)};
 }
 
+net::Task<AdminServer::Answer> AdminServer::explain_url(const State& state, const http::RequestHead& request) {
+  if (auto refused = check_source(state, request)) co_return std::move(*refused);
+  auto reply =
+      co_await answer_explain(*state.sources.node, state.sources.snapshot(), std::string(request.query));
+  co_return Answer{.status = reply.status, .body = std::move(reply.body)};
+}
+
 net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
   net::Worker& worker = co_await net::this_worker();
   TimePoint deadline = worker.now() + kTimeout;
   http::Limits limits;
-  limits.request_line_bytes = 2048;
-  limits.header_bytes = kHeadBytes - 3072;
+  limits.request_line_bytes = kLineBytes;
+  limits.header_bytes = kFieldBytes;
   http::RequestParser parser(limits);
   http::RequestHead request;
   std::string input(kHeadBytes, '\0');
@@ -202,6 +214,9 @@ net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
         reply = co_await take_order(place.state(), stream, request, std::move(begun), deadline);
       } else if (request.method == http::Method::get && request.path == kHot && place.state().sources.hot) {
         reply = co_await list_hot(place.state(), request);
+      } else if (request.method == http::Method::get && request.path == kExplain &&
+                 place.state().sources.node) {
+        reply = co_await explain_url(place.state(), request);
       } else {
         reply = answer(place.state(), request);
       }

@@ -29,7 +29,7 @@ class AdminServer {
     std::function<std::string()> status;   // JSON, like the rest
     std::function<std::string()> origins;
     std::function<std::string()> strands;
-    Node* node = nullptr;                   // null: there is no /v1/purge
+    Node* node = nullptr;                   // null: there is neither /v1/purge nor /v1/explain
     std::function<SnapshotRef()> snapshot;  // with it
     std::function<std::string()> what_if;
     std::function<std::optional<std::string>(std::string_view query)> top;  // nullopt: not a question for it
@@ -61,6 +61,7 @@ class AdminServer {
   static bool is_order(const State& state, std::string_view path);
   static net::Task<AdminReply> carry_out(const State& state, std::string_view path, std::string body);
   static net::Task<Answer> list_hot(const State& state, const http::RequestHead& request);
+  static net::Task<Answer> explain_url(const State& state, const http::RequestHead& request);
   static Answer answer(const State& state, const http::RequestHead& request);
   static std::optional<Answer> check_source(const State& state, const http::RequestHead& request);
   static net::Task<Answer> take_order(const State& state, net::Stream& stream, http::RequestHead& request,

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "conf/loader.h"
 #include "net/versions.h"
+#include "proxy/admin/explain_key.h"
+#include "proxy/admin/explain_report.h"
 #include "proxy/admin/insight_report.h"
 #include "proxy/process/admin_client.h"
 #include "proxy/process/allocator.h"
@@ -125,6 +127,11 @@ int run_status(const StatusArguments& arguments) { return ask(arguments, "/v1/st
 int run_top(const TopArguments& arguments) {
   return ask(arguments.node, fmt::format("/v1/top?by={}&limit={}", arguments.by, arguments.limit),
              top_summary);
+}
+
+int run_explain(const ExplainArguments& arguments) {
+  return ask(arguments.node, "/v1/explain?" + explain_query(arguments.url, arguments.headers),
+             explain_summary);
 }
 
 int run_what_if(const StatusArguments& arguments) { return ask(arguments, "/v1/whatif", what_if_summary); }

@@ -33,6 +33,13 @@ struct TopArguments {
 int run_top(const TopArguments& arguments);
 int run_what_if(const StatusArguments& arguments);
 
+struct ExplainArguments {
+  StatusArguments node;
+  std::string url;
+  std::vector<std::string> headers;  // "Name: value"
+};
+int run_explain(const ExplainArguments& arguments);
+
 struct HotArguments {
   std::string config;  // as above
   std::string admin = "127.0.0.1:9180";
