@@ -79,4 +79,13 @@ bool parse_cache_groups(std::string_view value, std::vector<std::string>& groups
   return true;
 }
 
+std::vector<std::string> read_cache_groups(const http::FieldList& fields, std::string_view name) {
+  std::vector<std::string> groups;
+  for (const http::Field& field : fields) {
+    if (field.name == name && !parse_cache_groups(field.value, groups)) return {};
+  }
+  if (groups.size() > kMaxCacheGroups) groups.resize(kMaxCacheGroups);
+  return groups;
+}
+
 }  // namespace vignette::cache

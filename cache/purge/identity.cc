@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view kOriginTag = "\x01o:";
 constexpr std::string_view kOriginalTag = "\x01k:";
 constexpr std::string_view kSelfTag = "\x01u:";
+constexpr std::string_view kGroupTag = "\x01g:";
 
 std::string hex16(std::uint64_t value) {
   constexpr char kHex[] = "0123456789abcdef";
@@ -43,7 +44,20 @@ std::string original_tag(std::string_view key_string) {
   return std::string(kOriginalTag) + hex16(hash64(key_string));
 }
 
+std::string group_tag(std::string_view key_string, std::string_view group) {
+  const std::string_view primary = primary_part(key_string);
+  const std::string_view host = primary.substr(0, primary.find('/'));
+  if (host.empty()) return {};
+  std::string_view variant = key_string.substr(primary.size());
+  variant = variant.substr(0, variant.find('\n', 1));
+  std::string name(host);
+  name.append(variant).append("\n").append(group);
+  return std::string(kGroupTag) + hex16(hash64(name));
+}
+
 bool is_origin_tag(std::string_view word) { return word.starts_with(kOriginTag); }
+
+bool is_group_tag(std::string_view word) { return word.starts_with(kGroupTag); }
 
 std::string_view primary_part(std::string_view key_string) {
   return key_string.substr(0, key_string.find('\n'));

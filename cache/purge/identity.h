@@ -24,7 +24,11 @@ std::string origin_tag(std::string_view origin);
 std::string self_tag(std::string_view key_string);
 // "\x01k:HEX": made from the object with this key string.
 std::string original_tag(std::string_view key_string);
+// "\x01g:HEX": in this group (RFC 9875), which is one of the URL origin alone that the key string states by
+// its host and the first line of its variant; "" when it has no host.
+std::string group_tag(std::string_view key_string, std::string_view group);
 bool is_origin_tag(std::string_view word);
+bool is_group_tag(std::string_view word);
 
 // The canonical key without the LF VARIANT part. A view into `key_string`.
 std::string_view primary_part(std::string_view key_string);

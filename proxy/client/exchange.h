@@ -158,6 +158,7 @@ class Exchange {
   bool decide_purge();
   net::Task<void> answer_purge();
   bool may_be_stored(const StoredUrl& url);
+  void add_groups(const http::ResponseHead& answer, std::vector<cache::PurgeTarget>& targets);
   net::Task<void> invalidate(const http::ResponseHead& answer);
 
   WorkerContext& context_;

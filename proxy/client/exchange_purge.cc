@@ -1,6 +1,9 @@
 // PURGE requests from networks that may make them, and what an answer to an unsafe method makes invalid.
 
 #include "base/strings.h"
+#include "cache/key.h"
+#include "cache/purge/cache_groups.h"
+#include "cache/purge/identity.h"
 #include "http/url.h"
 #include "net/offload.h"
 #include "proxy/admin/purge_run.h"
@@ -14,6 +17,7 @@ namespace vignette::proxy {
 namespace {
 
 constexpr std::string_view kPurgeMode = "purge-mode";
+constexpr std::string_view kGroupInvalidation = "cache-group-invalidation";
 constexpr Duration kInvalidateWait = std::chrono::seconds(10);
 
 // A reference in a response (RFC 3986 section 5, without dot segments: they have no normal form here to
@@ -93,8 +97,19 @@ bool Exchange::may_be_stored(const StoredUrl& url) {
   return false;
 }
 
+// Groups of this URL's own origin (RFC 9875 section 3), as name_for_purges() has named what is stored.
+void Exchange::add_groups(const http::ResponseHead& answer, std::vector<cache::PurgeTarget>& targets) {
+  std::string key_string;
+  cache::build_key({.host = head_.authority, .path = "/", .variant = viewer_origin()}, key_string);
+  for (const std::string& group : cache::read_cache_groups(answer.fields, kGroupInvalidation)) {
+    targets.push_back(
+        {.kind = cache::PurgeKind::tag, .name = cache::group_tag(key_string, group), .origin = {}});
+  }
+}
+
 // RFC 9111 section 4.4: before the answer goes on, so that who has it reads what it wrote. The journal is not
-// waited for: what a power failure can lose here is a hint of the origin's, not an operator's word.
+// waited for but synced within a second (PurgeKeeper): a power failure can lose a hint of the origin's, not
+// an operator's word.
 net::Task<void> Exchange::invalidate(const http::ResponseHead& answer) {
   if (!context_.node.purges) co_return;
   std::vector<cache::PurgeTarget> targets;
@@ -109,6 +124,7 @@ net::Task<void> Exchange::invalidate(const http::ResponseHead& answer) {
       add(same_host_url(head_.authority, path_, field->value));
     }
   }
+  add_groups(answer, targets);
   if (targets.empty()) co_return;
   auto done = co_await net::offload(
       context_.node.file_pool,

@@ -1,6 +1,7 @@
 #include "proxy/media/purge_names.h"
 
 #include "base/strings.h"
+#include "cache/purge/cache_groups.h"
 #include "cache/purge/identity.h"
 #include "cache/stored_fields.h"
 
@@ -34,7 +35,11 @@ void name_for_purges(const FillJob& job, const OriginResponse& response, cache::
   tags = head.tags;
   add_words(response.tags, tags);
   add_words(cache::origin_tag(origin.name()), tags);
-  if (is_store(*job.origins.front())) add_words(cache::self_tag(job.writer.fill()->key_string()), tags);
+  const std::string_view key_string = job.writer.fill()->key_string();
+  if (is_store(*job.origins.front())) add_words(cache::self_tag(key_string), tags);
+  for (const std::string& group : cache::read_cache_groups(response.head->fields, "cache-groups")) {
+    add_words(cache::group_tag(key_string, group), tags);
+  }
   head.tags = tags;
   head.sequence = response.sequence;
 }

@@ -9,8 +9,8 @@
 namespace vignette::proxy {
 
 // Adds to head.tags: the origin that answered; of an object of a store its own name, which all that is made
-// of it inherits; what the response says of what it was made from. `tags` keeps them as long as the head is
-// used.
+// of it inherits; the groups that it is in; what the response says of what it was made from. `tags` keeps
+// them as long as the head is used.
 void name_for_purges(const FillJob& job, const OriginResponse& response, cache::ObjectHead& head,
                      std::string& tags);
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 
+#include "cache/purge/cache_groups.h"
 #include "scene.h"
 
 namespace vignette::test {
@@ -200,12 +201,26 @@ TEST_CASE("an order that is wrong says why and purges nothing") {
   Counting counting("Cache-Control: max-age=600\r\n");
   Scene scene(counting.script());
   CHECK(body_of(scene, "/a") == "/a #1");
-  for (const char* order :
-       {"", "[]", "{}", R"({"url": 7})", R"({"url": []})", R"({"url": ""})", R"({"url": "a.test/a"})",
-        R"({"url": "ftp://a.test/a"})", R"({"url": "http://a.test/a", "tag": "x"})", R"({"all": "yes"})",
-        R"({"origin": "nobody"})", R"({"prefix": "/a"})", R"({"prefix": "a", "origin": "app"})",
-        R"({"tag": "x", "mode": "gentle"})", R"({"tag": "x", "dry_run": 1})", R"({"tag": "x", "colour": 1})",
-        R"({"tag": "\u0001o:app"})", R"({"url": "http://a.test/../x"})"}) {
+  for (const char* order : {"",
+                            "[]",
+                            "{}",
+                            R"({"url": 7})",
+                            R"({"url": []})",
+                            R"({"url": ""})",
+                            R"({"url": "a.test/a"})",
+                            R"({"url": "ftp://a.test/a"})",
+                            R"({"url": "http://a.test/a", "tag": "x"})",
+                            R"({"all": "yes"})",
+                            R"({"origin": "nobody"})",
+                            R"({"prefix": "/a"})",
+                            R"({"prefix": "a", "origin": "app"})",
+                            R"({"tag": "x", "mode": "gentle"})",
+                            R"({"tag": "x", "dry_run": 1})",
+                            R"({"tag": "x", "erase": 1})",
+                            R"({"tag": "x", "erase": true, "mode": "soft"})",
+                            R"({"tag": "x", "colour": 1})",
+                            R"({"tag": "\u0001o:app"})",
+                            R"({"url": "http://a.test/../x"})"}) {
     CAPTURE(order);
     const std::string answer = scene.node.purge(order);
     CHECK(answer.starts_with("400 {\"error\":"));
@@ -288,6 +303,107 @@ TEST_CASE("an answer to an unsafe method takes what it changed") {
     CHECK(scene.node.purge(R"({"tag": "x"})").find("\"id\":2,") != std::string::npos);
     CHECK(static_cast<double>(scene.node.store().stats().purged) == before);
   }
+}
+
+TEST_CASE("an answer to an unsafe method takes the groups that it names, of its own origin") {
+  std::atomic<int> gets{0};
+  std::atomic<int> status{200};
+  std::string invalidation = "Cache-Group-Invalidation: \"red\"\r\n";
+  std::string more;  // of the answers to GET
+  Scene scene([&](const OriginCall& call, const ScriptedOrigin::Send& send) {
+    if (call.method != "GET") return send(ScriptedOrigin::answer(status, invalidation, "done"));
+    const std::string group = call.target == "/blue" ? "blue" : "red";
+    const std::string lines = "Cache-Control: max-age=600\r\nCache-Groups: \"x\", \"" + group + "\"\r\n";
+    return send(ScriptedOrigin::answer(200, lines + more, "#" + std::to_string(++gets)));
+  });
+  const auto get = [&](const std::string& path, const std::string& host) {
+    RawClient client = scene.client();
+    client.send("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+    return client.read().body;
+  };
+  const auto post = [&] {
+    RawClient client = scene.client();
+    client.send("POST /form HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n");
+    const auto answer = client.read();
+    CHECK(answer.field("cache-group-invalidation").empty() == invalidation.empty());
+    return answer.status;
+  };
+  CHECK(get("/red", "a.test") == "#1");
+  CHECK(get("/blue", "a.test") == "#2");
+  CHECK(get("/red", "b.test") == "#3");
+  SECTION("by name") {
+    CHECK(post() == 200);
+    CHECK(get("/blue", "a.test") == "#2");
+    CHECK(get("/red", "b.test") == "#3");
+    CHECK(get("/red", "a.test") == "#4");
+    CHECK(get("/red", "a.test") == "#4");
+  }
+  SECTION("several, in lines and with parameters") {
+    invalidation =
+        "Cache-Group-Invalidation: \"green\", \"blue\";why=1\r\nCache-Group-Invalidation: \"red\"\r\n";
+    CHECK(post() == 200);
+    CHECK(get("/blue", "a.test") == "#4");
+    CHECK(get("/red", "a.test") == "#5");
+    CHECK(get("/red", "b.test") == "#3");
+  }
+  SECTION("not when the method failed") {
+    status = 500;
+    CHECK(post() == 500);
+    CHECK(get("/red", "a.test") == "#1");
+  }
+  SECTION("not when the field is malformed") {
+    invalidation = "Cache-Group-Invalidation: \"red\", blue\r\n";
+    CHECK(post() == 200);
+    CHECK(get("/red", "a.test") == "#1");
+  }
+  SECTION("not by an answer to a safe method") {
+    more = invalidation;
+    CHECK(get("/other", "a.test") == "#4");
+    CHECK(get("/red", "a.test") == "#1");
+  }
+  SECTION("not beyond the limit of groups") {
+    invalidation = "Cache-Group-Invalidation: ";
+    for (std::size_t i = 0; i < cache::kMaxCacheGroups; ++i)
+      invalidation += "\"g" + std::to_string(i) + "\", ";
+    invalidation += "\"red\"\r\n";
+    CHECK(post() == 200);
+    CHECK(get("/red", "a.test") == "#1");
+  }
+}
+
+TEST_CASE("PURGE takes as its field Purge-Mode says") {
+  std::atomic<int> requests{0};
+  Scene scene(
+      [&](const OriginCall& call, const ScriptedOrigin::Send& send) {
+        ++requests;
+        if (!call.field("if-none-match").empty()) {
+          return send("HTTP/1.1 304 Not Modified\r\nETag: \"v\"\r\nCache-Control: max-age=600\r\n\r\n");
+        }
+        return send(ScriptedOrigin::answer(200, "ETag: \"v\"\r\nCache-Control: max-age=600\r\n", "body"));
+      },
+      "purge_from = [\"127.0.0.0/8\"]");
+  const auto purge = [&](const std::string& fields) {
+    RawClient client = scene.client();
+    client.send("PURGE /a HTTP/1.1\r\nHost: a.test\r\n" + fields + "\r\n");
+    return client.read();
+  };
+  CHECK(body_of(scene, "/a") == "body");
+  CHECK(purge("Purge-Mode: gentle\r\n").status == 400);
+  CHECK(body_of(scene, "/a") == "body");
+  CHECK(requests == 1);
+  const auto soft = purge("Purge-Mode: soft\r\n");
+  CHECK(soft.status == 200);
+  CHECK(soft.body.find("\"mode\":\"soft\"") != std::string::npos);
+  CHECK(soft.body.find("\"known_in_memory\":1,") != std::string::npos);
+  CHECK(body_of(scene, "/a") == "body");
+  CHECK(requests == 2);  // validated
+  const auto erased = purge("Purge-Mode: erase\r\n");
+  CHECK(erased.status == 200);
+  CHECK(erased.body.find("\"mode\":\"hard\"") != std::string::npos);
+  CHECK(erased.body.find("\"known_on_disk\":0,") != std::string::npos);
+  CHECK(erased.body.find("\"erased\":{\"copies\":0,\"bytes\":0}") != std::string::npos);
+  CHECK(body_of(scene, "/a") == "body");
+  CHECK(requests == 3);  // fetched
 }
 
 }  // namespace vignette::test

@@ -53,4 +53,39 @@ TEST_CASE("tags of all fields become words, and none of the node's own can be fo
   CHECK(stored == "x-cache-tag: other\r\n");
 }
 
+TEST_CASE("groups of all lines count, up to the limit, and none when one line is malformed") {
+  http::FieldList fields;
+  fields.add({http::FieldId::other, "cache-group-invalidation", "\"a\", \"b\""});
+  fields.add({http::FieldId::other, "cache-groups", "\"not asked for\""});
+  fields.add({http::FieldId::other, "cache-group-invalidation", "\"c d\";x"});
+  CHECK(read_cache_groups(fields, "cache-group-invalidation") == Groups{"a", "b", "c d"});
+  std::string many;
+  for (std::size_t i = 4; i <= kMaxCacheGroups; ++i) many += "\"g" + std::to_string(i) + "\", ";
+  const std::string full = many.substr(0, many.size() - 2);
+  fields.add({http::FieldId::other, "cache-group-invalidation", full});
+  CHECK(read_cache_groups(fields, "cache-group-invalidation").size() == kMaxCacheGroups);
+  CHECK(read_cache_groups(fields, "cache-group-invalidation").back() ==
+        "g" + std::to_string(kMaxCacheGroups));
+  fields.add({http::FieldId::other, "cache-group-invalidation", "\"one more\""});
+  CHECK(read_cache_groups(fields, "cache-group-invalidation").back() ==
+        "g" + std::to_string(kMaxCacheGroups));
+  fields.add({http::FieldId::other, "cache-group-invalidation", "a"});
+  CHECK(read_cache_groups(fields, "cache-group-invalidation").empty());
+}
+
+TEST_CASE("a group is one of its URL origin alone: scheme, host and port") {
+  const std::string red = group_tag("a.test/x?y\nhttps", "red");
+  CHECK(red.size() == 19);
+  CHECK(is_group_tag(red));
+  CHECK(red == group_tag("a.test/\nhttps", "red"));
+  CHECK(red == group_tag("a.test/other\nhttps\naccept-encoding:gzip", "red"));
+  for (const char* other : {"a.test/x?y\nhttp", "b.test/x?y\nhttps", "a.test:8443/x?y\nhttps",
+                            "a.test/x?y\nhttps:80", "a.test/x?y"}) {
+    CAPTURE(other);
+    CHECK(group_tag(other, "red") != red);
+  }
+  CHECK(group_tag("a.test/x\nhttps", "blue") != red);
+  CHECK(group_tag("/photo.jpg\noriginal photos", "red").empty());
+}
+
 }  // namespace vignette::cache
