@@ -96,9 +96,11 @@ int main(int argc, char** argv) {
 
   ExplainArguments explain;
   CLI::App* explain_command = app.add_subcommand(
-      "explain", "What a running node has of a URL, why the last answer was a miss, and what the next will be.");
+      "explain",
+      "What a running node has of a URL, why the last answer was a miss, and what the next will be.");
   explain_command->add_option("URL", explain.url, "The URL that a client asks for")->required();
-  explain_command->add_option("--header", explain.headers, "Of the request, \"Accept: image/webp\"; repeatable");
+  explain_command->add_option("--header", explain.headers,
+                              "Of the request, \"Accept: image/webp\"; repeatable");
   add_node_options(*explain_command, explain.node);
 
   StatusArguments what_if;

@@ -16,7 +16,7 @@ namespace vignette::proxy {
 namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(5);
-constexpr std::size_t kLineBytes = 8 * 1024;   // a URL that is asked about, encoded, and its headers
+constexpr std::size_t kLineBytes = 8 * 1024;  // a URL that is asked about, encoded, and its headers
 constexpr std::size_t kFieldBytes = 5 * 1024;
 constexpr std::size_t kHeadBytes = kLineBytes + kFieldBytes + 1024;
 constexpr std::string_view kPurge = "/v1/purge";
@@ -185,7 +185,8 @@ net::Task<AdminServer::Answer> AdminServer::list_hot(const State& state, const h
   co_return Answer{.type = "text/plain; charset=utf-8", .body = std::move(*list)};
 }
 
-net::Task<AdminServer::Answer> AdminServer::explain_url(const State& state, const http::RequestHead& request) {
+net::Task<AdminServer::Answer> AdminServer::explain_url(const State& state,
+                                                        const http::RequestHead& request) {
   if (auto refused = check_source(state, request)) co_return std::move(*refused);
   auto reply =
       co_await answer_explain(*state.sources.node, state.sources.snapshot(), std::string(request.query));
