@@ -21,6 +21,7 @@
 #include "cache/insight/insight.h"
 #include "cache/tiered_store.h"
 #include "net/worker.h"
+#include "proxy/admin/warm_desk.h"
 #include "proxy/media/imaging_service.h"
 #include "proxy/node.h"
 #include "proxy/origin/server_registry.h"
