@@ -106,7 +106,7 @@ class Reader {
   // The object once there is a head (state streaming, complete, or failed after a head), else null.
   ObjectRef object() const;
   std::uint64_t position() const;   // bytes taken so far
-  std::uint64_t available() const;  // published bytes beyond position
+  std::uint64_t available() const;  // published bytes beyond position; 0 when refused or cut
   // Slices from `position` on, without taking them: up to out.size(), how many. Ends at what is published.
   std::size_t peek(std::span<Slice> out) const;
   // These bytes are sent (or skipped: a range may start anywhere); moves position on.

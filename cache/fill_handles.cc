@@ -59,7 +59,8 @@ std::uint64_t Reader::position() const { return place_->position.load(std::memor
 
 std::uint64_t Reader::available() const {
   const ObjectRef& object = followed();
-  if (!object || state() == FillState::refused) return 0;
+  const FillState now = state();
+  if (!object || now == FillState::refused || now == FillState::cut) return 0;
   const std::uint64_t length = object->body().length();
   return length > position() ? length - position() : 0;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -34,6 +35,8 @@ struct Node {
   LineSink* access_log;                // null: off
   cache::PurgeBook* purges = nullptr;  // of the store; null: nothing can be purged
   cache::Insight* insight = nullptr;   // what answers are recorded into; null: nothing is
+  // A paced fill cuts its slowest reader, and a pulled run ends, when nothing was taken for this long.
+  Duration reader_stall = std::chrono::seconds(60);
   std::atomic<bool> draining{false};
 };
 

@@ -39,6 +39,8 @@ NodeMetrics::NodeMetrics(Metrics& metrics)
                                      "Pieces of 1 MiB of large objects fetched into the cache.")),
       large_changed(metrics.counter("vignette_large_changed_total",
                                     "Large objects dropped because the origin has another version.")),
+      readers_cut(metrics.counter("vignette_readers_cut_total",
+                                  "Clients cut off for taking an answer that is not stored too slowly.")),
       exceptions(metrics.counter("vignette_exceptions_total", "Library exceptions that ended a strand.")) {
   static constexpr std::string_view kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t i = 0; i < responses.size(); ++i) {

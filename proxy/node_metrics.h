@@ -29,6 +29,7 @@ struct NodeMetrics {
   Counter& fills_failed;
   Counter& chunks_fetched;  // of large objects
   Counter& large_changed;
+  Counter& readers_cut;
   Counter& exceptions;  // library exceptions that ended a strand
 
   // Refusals by reason; made on first use, so only for the error path.

@@ -10,6 +10,11 @@ namespace {
 // The waiting strand was cancelled, not the fill.
 std::unexpected<Error> client_left() { return fail(Code::cancelled, Blame::client, "fill: the client left"); }
 
+// The fill goes on, or is over, without this reader: too slow, or not for it.
+std::unexpected<Error> closed_to_reader() {
+  return fail(Code::closed, Blame::client, "fill: not for this reader any more");
+}
+
 }  // namespace
 
 net::Task<Result<void>> wait_for_head(WorkerContext& context, cache::Reader& reader,
@@ -45,6 +50,7 @@ net::Task<Result<bool>> wait_for_bytes(WorkerContext& context, cache::Reader& re
                                        FillHub::Follower& follower, std::uint64_t wanted) {
   for (;;) {
     const cache::FillState state = reader.state();
+    if (state == cache::FillState::cut || state == cache::FillState::refused) co_return closed_to_reader();
     if (reader.available() >= wanted) co_return true;
     if (state == cache::FillState::complete) co_return reader.available() > 0;
     if (state != cache::FillState::streaming) co_return fail(Code::closed, Blame::origin, "fill: cut short");

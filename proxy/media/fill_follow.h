@@ -28,7 +28,7 @@ net::Task<Result<void>> wait_for_head(WorkerContext& context, cache::Reader& rea
                                       const std::function<void(cache::FillWriter)>& launch);
 
 // Whether at least `wanted` bytes are there from the reader's position on, or all there will be; false: the
-// end. Errors: closed when the fill was cut short; timeout, cancelled.
+// end. Errors: closed when the fill was cut short, or this reader was cut or refused; timeout, cancelled.
 net::Task<Result<bool>> wait_for_bytes(WorkerContext& context, cache::Reader& reader,
                                        FillHub::Follower& follower, std::uint64_t wanted);
 

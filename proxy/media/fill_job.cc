@@ -241,9 +241,10 @@ net::Task<bool> wait_for_room(WorkerContext& context, cache::FillWriter& writer)
   cache::Subscription wish = writer.on_room(context.loop, [&room] { room.notify_all(); });
   while (writer.room() == 0) {
     if (writer.abandoned() || writer.lost()) co_return false;
-    auto woken = co_await room.wait(context.loop.now() + kReaderStall);
+    auto woken = co_await room.wait(context.loop.now() + context.node.reader_stall);
     if (woken) continue;
     if (woken.error().code != Code::timeout || !writer.cut_slowest()) co_return false;
+    context.node.metrics.readers_cut.add(context.index);
   }
   co_return true;
 }

@@ -17,8 +17,6 @@ struct WorkerContext;
 
 // Longest wait for the next piece of an origin's body.
 inline constexpr Duration kBodyStall = std::chrono::seconds(30);
-// A paced fill cuts its slowest reader, and a pulled run ends, when nothing was taken for this long.
-inline constexpr Duration kReaderStall = std::chrono::seconds(60);
 
 // Everything a fill needs, owned by it.
 struct FillJob {

@@ -55,7 +55,7 @@ net::Task<Result<std::size_t>> LargeReader::next(std::span<Slice> out) {
     if (!ready) co_return std::unexpected(ready.error());
     if (!*ready) continue;
     read_ahead();
-    co_return take(out);
+    if (const std::size_t count = take(out); count > 0) co_return count;
   }
   co_return 0;
 }
@@ -219,6 +219,7 @@ std::size_t LargeReader::take(std::span<Slice> out) {
     left -= size;
     taken += size;
   }
+  if (taken == 0) return 0;  // cut since it was looked at
   if (!here_.stored) here_.reader.advance(taken);
   position_ += taken;
   failures_ = 0;

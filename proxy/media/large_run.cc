@@ -88,7 +88,7 @@ net::Task<Result<void>> ChunkRun::wait_until_read() {
   while (!is_read_ahead()) {
     const TimePoint now = context_.loop.now();
     if (previous_ && previous_.has_readers()) last_read = now;
-    if (now - last_read >= kUnreadGrace || now - started >= kReaderStall) {
+    if (now - last_read >= kUnreadGrace || now - started >= context_.node.reader_stall) {
       co_return vignette::fail(Code::cancelled, Blame::client, "large: nobody reads");
     }
     auto woken = co_await read_.wait(now + kLookEvery);

@@ -260,6 +260,7 @@ TEST_CASE("the slowest reader of a paced fill can be cut, and the others go on")
   CHECK(starter.writer.room() == 0);
   CHECK(starter.writer.cut_slowest());
   CHECK(slow.reader.state() == FillState::cut);
+  CHECK(slow.reader.available() == 0);
   CHECK(starter.reader.state() == FillState::streaming);
   CHECK(starter.writer.room() == kPacedWindow);
   std::array<Slice, 2> slices;
