@@ -114,14 +114,16 @@ Answer look_up_any(const MMDB_s& database, const Address& address) {
 
 }  // namespace
 
-Database::Database(std::unique_ptr<MMDB_s> handle)
+Database::Database(std::unique_ptr<MMDB_s> handle, OnBadRecord on_bad_record)
     : handle_(std::move(handle)),
       type_(handle_->metadata.database_type),
-      build_epoch_(handle_->metadata.build_epoch) {}
+      build_epoch_(handle_->metadata.build_epoch),
+      on_bad_record_(std::move(on_bad_record)) {}
 
 Database::~Database() { MMDB_close(handle_.get()); }
 
-std::expected<std::shared_ptr<const Database>, std::string> Database::open(const std::string& path) {
+std::expected<std::shared_ptr<const Database>, std::string> Database::open(const std::string& path,
+                                                                           OnBadRecord on_bad_record) {
   auto copy = copy_of(path);
   if (!copy) return std::unexpected(std::move(copy.error()));
   auto handle = std::make_unique<MMDB_s>();
@@ -132,12 +134,12 @@ std::expected<std::shared_ptr<const Database>, std::string> Database::open(const
     return std::unexpected(
         fmt::format("{} is not a usable MaxMind database: {}", path, MMDB_strerror(status)));
   }
-  return std::shared_ptr<const Database>(new Database(std::move(handle)));
+  return std::shared_ptr<const Database>(new Database(std::move(handle), std::move(on_bad_record)));
 }
 
 Country Database::country(const Address& address) const {
   const Answer answer = look_up_any(*handle_, address);
-  if (answer.outcome == Outcome::bad) bad_records_.fetch_add(1, std::memory_order_relaxed);
+  if (answer.outcome == Outcome::bad && on_bad_record_) on_bad_record_();
   return answer.country;
 }
 

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -23,9 +23,13 @@ using Address = std::array<std::uint8_t, 16>;
 // matter: replaced, written over or gone.
 class Database {
  public:
+  // Called on the thread of each lookup that meets corrupt data or a country that is not two letters.
+  using OnBadRecord = std::function<void()>;
+
   // Reads the whole file, so it may block: on load and reload, never on a loop.
   // The error is a sentence for the operator, with the path.
-  static std::expected<std::shared_ptr<const Database>, std::string> open(const std::string& path);
+  static std::expected<std::shared_ptr<const Database>, std::string> open(const std::string& path,
+                                                                          OnBadRecord on_bad_record = {});
 
   ~Database();
   Database(const Database&) = delete;
@@ -35,18 +39,16 @@ class Database {
   // address (2002::/16) without its own record has the country of the IPv4 address inside it.
   Country country(const Address& address) const;
 
-  // Lookups that met corrupt data or a country that is not two letters.
-  std::uint64_t bad_records() const { return bad_records_.load(std::memory_order_relaxed); }
   const std::string& type() const { return type_; }           // "GeoLite2-Country"
   std::uint64_t build_epoch() const { return build_epoch_; }  // seconds since 1970
 
  private:
-  explicit Database(std::unique_ptr<MMDB_s> handle);
+  Database(std::unique_ptr<MMDB_s> handle, OnBadRecord on_bad_record);
 
   std::unique_ptr<MMDB_s> handle_;
   std::string type_;
   std::uint64_t build_epoch_ = 0;
-  mutable std::atomic<std::uint64_t> bad_records_{0};
+  OnBadRecord on_bad_record_;
 };
 
 }  // namespace vignette::geo

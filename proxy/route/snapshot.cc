@@ -12,6 +12,8 @@
 namespace vignette::proxy {
 namespace {
 
+constexpr Duration kGeoLogInterval = std::chrono::minutes(1);
+
 std::chrono::seconds seconds(conf::milliseconds duration) {
   return std::chrono::ceil<std::chrono::seconds>(duration);
 }
@@ -111,12 +113,28 @@ class Builder {
 
   void load_countries() {
     if (config().geo.country.empty()) return;
-    auto database = geo::Database::open(config().geo.country);
+    auto database = geo::Database::open(config().geo.country, bad_record_report());
     if (!database) {
       errors_.push_back(database.error());
       return;
     }
     snapshot_->countries = std::move(*database);
+  }
+
+  // A damaged database answers "unknown" for what it cannot read: somebody should know.
+  geo::Database::OnBadRecord bad_record_report() {
+    Counter& count = node_.metrics.registry.counter(
+        "vignette_geo_bad_records_total",
+        "Lookups of a country that met damaged data; the country counted as unknown.");
+    auto limit = std::make_shared<RateLimited>(node_.clock, kGeoLogInterval);
+    return [&count, &log = node_.log, limit, path = config().geo.country] {
+      count.add(kNoWorker);
+      if (auto skipped = limit->admit()) {
+        log.error(
+            "geo: {} is damaged: a record cannot be read and counts as unknown ({} more since the last line)",
+            path, *skipped);
+      }
+    };
   }
 
   void load_images() {

@@ -96,3 +96,16 @@ def test_a_database_written_over_in_place_neither_kills_nor_changes_the_node_unt
     node.reload()
     wait_until(lambda: ask(node, "/allowed/hello", SWEDISH).status == 200, 10, "the new database")
     assert ask(node, "/allowed/hello", BRITISH).status == 403
+
+
+def test_a_damaged_database_counts_as_unknown_and_says_so(start_node, apps, tmp_path):
+    damaged = tmp_path / "damaged.mmdb"
+    mmdb.write_country_database(damaged, {"2.125.160.216/29": "GB", "89.160.20.112/28": "s!"})
+    node = start_node(setup_for(apps, damaged, '"127.0.0.0/8"'))
+    assert ask(node, "/allowed/hello", BRITISH).status == 200
+    assert node.metric("vignette_geo_bad_records_total") == 0
+    for count in (1, 2):
+        assert ask(node, "/allowed/hello", SWEDISH).status == 403
+        assert node.metric("vignette_geo_bad_records_total") == count
+    node.log_contains("damaged.mmdb is damaged")
+    assert sum("is damaged" in line for line in node.child.lines) == 1
