@@ -75,6 +75,12 @@ class Server {
 
   // server_report.cc
   void register_metrics();
+  void register_cache_metrics();
+  void register_process_metrics();
+  void register_loop_metrics(const std::string& thread, std::function<net::Worker*()> loop);
+  void register_worker_metrics(unsigned index);
+  void add_metric(MetricType type, std::string_view name, std::string_view help,
+                  std::function<double()> read);
   std::string status_json() const;
   std::uint64_t oldest_sequence();
   static std::string_view listener_kind(const conf::Listener& options);

@@ -148,6 +148,26 @@ TEST_CASE("Sleeps follow the worker's clock, end in the order of their times and
   CHECK(worker.wall() > WallTime(std::chrono::seconds(1'700'000'000 + 90)));
 }
 
+TEST_CASE("The worst lag of the loop is the one since it was last taken") {
+  ManualClock clock;
+  Worker worker({.clock = &clock});
+  std::vector<Duration> taken;
+  worker.spawn(
+      [](ManualClock& time, std::vector<Duration>& out) -> Task<> {
+        Worker& here = co_await this_worker();
+        for (const Duration busy : {30ms, 50ms, 20ms}) {
+          time.advance(busy);
+          auto next_turn = co_await yield();
+          VCHECK(next_turn);
+        }
+        for (int i = 0; i < 2; ++i) out.push_back(here.take_worst_lag());
+        here.stop();
+      },
+      std::ref(clock), std::ref(taken));
+  worker.run();
+  CHECK(taken == std::vector<Duration>{50ms, 0ms});
+}
+
 TEST_CASE("The wheel keeps a deadline that moves later in place, and honours one that moves earlier") {
   ManualClock clock;
   Worker worker({.clock = &clock});
