@@ -27,6 +27,7 @@ struct EraseWalk::Content {
 EraseWalk::EraseWalk(Volume& volume, Names names, Forget forget)
     : volume_(volume), names_(std::move(names)), forget_(std::move(forget)) {}
 
+// The last one waits for the device in any case: what the log has written over by now must not come back.
 Result<void> EraseWalk::step() {
   const SegmentPlace place = volume_.place_of(next_++);
   bytes_.resize(place.segment_bytes);
@@ -43,7 +44,8 @@ Result<void> EraseWalk::step() {
     if (auto filled = fill(entry, place); !filled) return filled;
   }
   if (auto cleared = clear(end, content.needles_limit, place); !cleared) return cleared;
-  return erased_.bytes == before ? Result<void>() : volume_.file().sync_data();
+  const bool is_changed = erased_.bytes != before;
+  return is_changed || is_done() ? volume_.file().sync_data() : Result<void>();
 }
 
 // Generation 0: nothing in it counts. Without a sound footer its needles are searched for.
