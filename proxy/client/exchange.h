@@ -17,6 +17,7 @@
 #include "cache/cache_status.h"
 #include "cache/fill_table.h"
 #include "cache/freshness.h"
+#include "cache/purge/purge_book.h"
 #include "cache/vary.h"
 #include "geo/country.h"
 #include "http/message.h"
