@@ -133,6 +133,7 @@ TEST_CASE("a lookup among prefixes gives what a scan of all of them gives") {
     const PurgeEpoch given = epoch % 3 ? PurgeEpoch{.hard = epoch} : PurgeEpoch{.soft = epoch};
     all.emplace_back(text(6), given);
     set.raise(all.back().first, given);
+    set.link();
     const std::string asked = text(8);
     PurgeEpoch expected;
     for (const auto& [name, value] : all) {
@@ -247,6 +248,60 @@ TEST_CASE("a full book forgets what nothing alive precedes, and what was on its 
   CHECK(book.judge(*oldest) == Verdict::dead);
   CHECK(book.judge(*in_flight) == Verdict::dead);
   CHECK(book.judge(*stored(book, "h/x", "a")) == Verdict::live);
+}
+
+TEST_CASE(
+    "a full book that nothing can be forgotten of asks for the oldest object every ten seconds at most") {
+  ManualClock clock;
+  PurgeBook book(clock, {.epochs = 1, .prefixes = 1});
+  const ObjectRef oldest = stored(book, "h/y");
+  std::uint64_t asked = 0;
+  book.set_oldest_alive([&] {
+    ++asked;
+    return oldest->sequence();
+  });
+  REQUIRE(book.purge(tag("a"), PurgeMode::hard));
+  for (int i = 0; i < 100; ++i) CHECK(book.purge(tag("b"), PurgeMode::hard).error().code == Code::exhausted);
+  CHECK(asked == 1);
+  CHECK(book.stats().refused == 100);
+  clock.advance(PurgeBook::kAskOldestEvery);
+  CHECK_FALSE(book.purge(tag("b"), PurgeMode::hard));
+  CHECK(asked == 2);
+}
+
+TEST_CASE("purges that make the tables grow lose no name, and raise those that are known") {
+  Scene scene;
+  constexpr std::size_t kEach = 300;
+  for (std::size_t round = 0; round < 20; ++round) {
+    std::vector<PurgeTarget> targets{tag("again"), prefix("p/again")};
+    for (std::size_t i = 0; i < kEach; ++i) {
+      targets.push_back(tag("t" + std::to_string(round * kEach + i)));
+      if (i % 4 == 0) targets.push_back(prefix("p/" + std::to_string(round * kEach + i) + "/"));
+    }
+    const ObjectRef tagged = stored(scene.book, "h/1", "again");
+    const ObjectRef below = stored(scene.book, "p/again/x");
+    REQUIRE(scene.book.purge(targets, PurgeMode::hard));
+    CHECK(scene.book.judge(*tagged) == Verdict::dead);
+    CHECK(scene.book.judge(*below) == Verdict::dead);
+  }
+  CHECK(scene.book.stats().epochs == 20 * kEach + 1);
+  CHECK(scene.book.stats().prefixes == 20 * kEach / 4 + 1);
+  std::size_t dead = 0;
+  for (std::size_t i = 0; i < 20 * kEach; ++i) {
+    dead += scene.book.death_of("h/1", "t" + std::to_string(i)) != 0;
+    if (i % 4 == 0) dead += scene.book.death_of("p/" + std::to_string(i) + "/x", "") != 0;
+  }
+  CHECK(dead == 20 * kEach + 20 * kEach / 4);
+}
+
+TEST_CASE("a new journal numbers from the clock's microseconds on") {
+  const Directory directory;
+  ManualClock clock(WallTime(seconds(1'800'000'000)));
+  clock.advance(std::chrono::microseconds(17));
+  std::string report;
+  PurgeBook book(clock);
+  REQUIRE(book.open_journal(directory.path(), report));
+  CHECK(book.sequence() == 1'800'000'000'000'017);
 }
 
 TEST_CASE("purges and the sequence survive in the journal") {
@@ -397,6 +452,115 @@ TEST_CASE("a journal that cannot be written refuses the purge, and takes it when
   REQUIRE(again.open_journal(directory.path(), report));
   CHECK(again.sequence() == full.sequence());
   CHECK(again.judge(object->sequence(), "h/1", "b") == Verdict::dead);
+}
+
+TEST_CASE("what an erasing purge names is owed until that is noted, over restarts and rewritten journals") {
+  const Directory directory;
+  ManualClock clock;
+  std::string report;
+  auto book = std::make_unique<PurgeBook>(clock, PurgeBook::Limits{.epochs = 3, .prefixes = 2});
+  const auto reopen = [&] {
+    book = std::make_unique<PurgeBook>(clock, PurgeBook::Limits{.epochs = 3, .prefixes = 2});
+    REQUIRE(book->open_journal(directory.path(), report));
+  };
+  REQUIRE(book->open_journal(directory.path(), report));
+  const std::uint64_t old = book->sequence();
+  CHECK_FALSE(book->must_erase(old, "h/1", ""));
+  REQUIRE(book->purge(url("h/1"), PurgeMode::erase));
+  REQUIRE(book->purge(prefix("h/2"), PurgeMode::erase));
+  const std::uint64_t first = book->owed_epoch();
+  CHECK(first == book->sequence());
+  REQUIRE(book->purge(tag("red"), PurgeMode::hard));
+  const bool is_reopened = GENERATE(false, true);
+  if (is_reopened) reopen();
+  CHECK(book->owed_epoch() == first);
+  CHECK(book->judge(old, "h/1", "") == Verdict::dead);
+  CHECK(book->must_erase(old, "h/1\nhttps", ""));
+  CHECK(book->must_erase(old, "h/22", ""));
+  CHECK_FALSE(book->must_erase(old, "h/3", "red"));
+  CHECK_FALSE(book->must_erase(book->sequence(), "h/1", ""));
+  // Making room for another name writes the journal anew.
+  book->set_oldest_alive([&] { return book->sequence(); });
+  REQUIRE(book->purge(tag("blue"), PurgeMode::hard));
+  REQUIRE(book->purge(tag("green"), PurgeMode::erase));
+  if (is_reopened) reopen();
+  CHECK(book->must_erase(old, "h/1", ""));
+  CHECK(book->must_erase(old, "h/4", "green"));
+  // What was ordered after the walk began stays owed.
+  REQUIRE(book->note_erased(first));
+  if (is_reopened) reopen();
+  CHECK_FALSE(book->must_erase(old, "h/1", ""));
+  CHECK_FALSE(book->must_erase(old, "h/2", ""));
+  CHECK(book->must_erase(old, "h/4", "green"));
+  CHECK(book->judge(old, "h/1", "") == Verdict::dead);
+  REQUIRE(book->purge(everything(), PurgeMode::erase));
+  if (is_reopened) reopen();
+  CHECK(book->must_erase(old, "h/any", ""));
+  CHECK(book->must_erase(book->sequence() + 1, "h/of another journal", ""));
+  REQUIRE(book->note_erased(book->owed_epoch()));
+  if (is_reopened) reopen();
+  CHECK(book->owed_epoch() == 0);
+  CHECK_FALSE(book->must_erase(old, "h/any", ""));
+}
+
+TEST_CASE("a damaged journal still owes what was read of it") {
+  const Directory directory;
+  ManualClock clock;
+  std::string report;
+  std::uint64_t old = 0;
+  std::uint64_t whole = 0;
+  {
+    PurgeBook book(clock);
+    REQUIRE(book.open_journal(directory.path(), report));
+    old = book.sequence();
+    REQUIRE(book.purge(url("h/1"), PurgeMode::erase));
+    whole = book.stats().journal_bytes;
+    REQUIRE(book.purge(url("h/2"), PurgeMode::hard));
+  }
+  std::string bytes = read_file(directory.journal());
+  bytes[whole + 20] = static_cast<char>(bytes[whole + 20] ^ 1);
+  write_file(directory.journal(), bytes);
+  for (int i = 0; i < 2; ++i) {
+    PurgeBook book(clock);
+    report.clear();
+    REQUIRE(book.open_journal(directory.path(), report));
+    CHECK(report.empty() == (i == 1));
+    CHECK(book.must_erase(old, "h/1", ""));
+    CHECK(book.judge(old, "h/2", "") == Verdict::dead);
+  }
+}
+
+TEST_CASE("too many owed names are refused like too many names, and everything takes their place") {
+  ManualClock clock;
+  PurgeBook book(clock, {.epochs = 2, .prefixes = 1});
+  book.set_oldest_alive([&] { return book.sequence(); });
+  REQUIRE(book.purge(tag("a"), PurgeMode::erase));
+  REQUIRE(book.purge(tag("b"), PurgeMode::erase));
+  CHECK(book.purge(tag("c"), PurgeMode::erase).error().code == Code::exhausted);
+  REQUIRE(book.purge(tag("c"), PurgeMode::hard));
+  REQUIRE(book.purge(everything(), PurgeMode::erase));
+  CHECK(book.purge(tag("c"), PurgeMode::erase));
+}
+
+TEST_CASE("what was only written is synced on demand, once") {
+  const Directory directory;
+  ManualClock clock;
+  std::string report;
+  PurgeBook book(clock);
+  REQUIRE(book.open_journal(directory.path(), report));
+  CHECK_FALSE(book.is_unsynced());
+  const PurgeTarget target = url("h/1");
+  const auto write = [&] {
+    REQUIRE(book.purge(std::span(&target, 1), PurgeMode::hard, PurgeBook::Durability::written));
+  };
+  write();
+  CHECK(book.is_unsynced());
+  REQUIRE(book.sync());
+  CHECK_FALSE(book.is_unsynced());
+  write();
+  REQUIRE(book.purge(tag("x"), PurgeMode::hard));  // takes the earlier one along
+  CHECK_FALSE(book.is_unsynced());
+  CHECK(book.sync());
 }
 
 }  // namespace vignette::cache
