@@ -16,6 +16,8 @@ class Clock {
   virtual ~Clock() = default;
   virtual TimePoint now() const = 0;
   virtual WallTime wall() const = 0;
+  // The same as finely as it is known, for numbers that must not come again.
+  virtual std::chrono::sys_time<std::chrono::microseconds> wall_micros() const = 0;
 };
 
 class SystemClock final : public Clock {
@@ -23,6 +25,9 @@ class SystemClock final : public Clock {
   TimePoint now() const override { return std::chrono::steady_clock::now(); }
   WallTime wall() const override {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  }
+  std::chrono::sys_time<std::chrono::microseconds> wall_micros() const override {
+    return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
   }
 };
 
@@ -32,6 +37,9 @@ class ManualClock final : public Clock {
   TimePoint now() const override { return TimePoint(elapsed_.load(std::memory_order_relaxed)); }
   WallTime wall() const override {
     return start_ + std::chrono::floor<std::chrono::seconds>(elapsed_.load(std::memory_order_relaxed));
+  }
+  std::chrono::sys_time<std::chrono::microseconds> wall_micros() const override {
+    return start_ + std::chrono::floor<std::chrono::microseconds>(elapsed_.load(std::memory_order_relaxed));
   }
   void advance(Duration by) { elapsed_ = elapsed_.load() + by; }
 

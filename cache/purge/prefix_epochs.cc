@@ -15,7 +15,6 @@ void PrefixEpochs::raise(std::string_view prefix, const PurgeEpoch& epoch) {
     at = entries_.insert(at, Entry{std::string(prefix), {}, {}, kNone});
   }
   at->own.raise(epoch);
-  link();
 }
 
 bool PrefixEpochs::contains(std::string_view prefix) const {

@@ -34,8 +34,9 @@ struct PurgeEpoch {
 
 class PrefixEpochs {
  public:
-  // Linear in the number of prefixes.
+  // Seen by find() after the next link(), which is linear in the number of prefixes.
   void raise(std::string_view prefix, const PurgeEpoch& epoch);
+  void link();
   // What the prefixes of `text` say together.
   PurgeEpoch find(std::string_view text) const;
   void forget_before(std::uint64_t oldest);  // epochs not above it
@@ -51,8 +52,6 @@ class PrefixEpochs {
     std::ptrdiff_t parent = kNone;  // the longest of those
   };
   static constexpr std::ptrdiff_t kNone = -1;
-
-  void link();
 
   std::vector<Entry> entries_;  // sorted
 };

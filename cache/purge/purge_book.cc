@@ -12,9 +12,8 @@ namespace vignette::cache {
 namespace {
 
 // Where numbers begin when there is no journal to go on from: beyond those of any journal that may have been.
-std::uint64_t first_sequence() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+std::uint64_t first_sequence(const Clock& clock) {
+  return static_cast<std::uint64_t>(clock.wall_micros().time_since_epoch().count());
 }
 
 PurgeRecord record_of(const PurgeTarget& target, PurgeMode mode, std::uint64_t epoch, WallTime at) {
@@ -66,7 +65,7 @@ Result<void> PurgeBook::open_journal(const std::string& directory, std::string& 
       },
       [&](PurgeRecord&& record) {
         last = std::max(last, record.epoch);
-        apply(record);
+        replay(record);
       });
   if (!found) return std::unexpected(found.error());
   if (*found == PurgeJournal::Found::damaged) {
@@ -78,7 +77,7 @@ Result<void> PurgeBook::open_journal(const std::string& directory, std::string& 
   if (*found == PurgeJournal::Found::good) {
     sequence_.store(last, std::memory_order_release);
   } else {
-    const std::uint64_t first = std::max(first_sequence(), last + 1);
+    const std::uint64_t first = std::max(first_sequence(clock_), last + 1);
     tables_ = {.everything = {.hard = first}, .names = {}, .prefixes = {}};
     sequence_.store(first, std::memory_order_release);
     if (auto made = rewrite_journal({}); !made) return made;
@@ -87,27 +86,46 @@ Result<void> PurgeBook::open_journal(const std::string& directory, std::string& 
   return {};
 }
 
-// With the tables locked, or before there are readers.
-void PurgeBook::apply(const PurgeRecord& record) {
+// Before there are readers.
+void PurgeBook::replay(const PurgeRecord& record) {
   if (record.mode == PurgeMode::erased) return forget_owed(record.epoch);
-  tables_.add(record);
+  tables_.add(std::span(&record, 1));
   if (record.mode != PurgeMode::erase) return;
-  owed_.add(record);
+  owed_.add(std::span(&record, 1));
   owed_epoch_.store(std::max(owed_epoch(), record.epoch), std::memory_order_release);
 }
 
+// Only who purges changes the tables, so they are read here without their lock.
+void PurgeBook::apply(std::span<const PurgeRecord> records, std::uint64_t sequence) {
+  PurgeChange change = tables_.with(records);
+  const bool owes = records.front().mode == PurgeMode::erase;
+  PurgeChange owed = owes ? owed_.with(records) : PurgeChange();
+  const std::lock_guard lock(mutex_);
+  tables_.take(change);
+  if (owes) owed_.take(owed);
+  if (owes) owed_epoch_.store(sequence, std::memory_order_release);
+  sequence_.store(sequence, std::memory_order_release);
+}
+
 void PurgeBook::forget_owed(std::uint64_t up_to) {
-  owed_.forget_before(up_to);
-  if (owed_.everything.hard <= up_to) owed_.everything = {};
+  PurgeTables left = owed_.without(up_to);
+  if (left.everything.hard <= up_to) left.everything = {};
+  const std::lock_guard lock(mutex_);
+  std::swap(owed_, left);
   if (owed_epoch() <= up_to) owed_epoch_.store(0, std::memory_order_release);
 }
 
-Result<PurgeReceipt> PurgeBook::purge(std::span<const PurgeTarget> targets, PurgeMode mode,
-                                      Durability durability) {
+Result<void> PurgeBook::check(std::span<const PurgeTarget> targets) {
   const auto is_too_long = [](const PurgeTarget& target) { return target.name.size() > kMaxNameBytes; };
   if (targets.empty() || targets.size() > kMaxTargets || std::ranges::any_of(targets, is_too_long)) {
     return fail(Code::limit, Blame::client, "purge: name or number of targets");
   }
+  return {};
+}
+
+Result<PurgeReceipt> PurgeBook::purge(std::span<const PurgeTarget> targets, PurgeMode mode,
+                                      Durability durability) {
+  if (auto sound = check(targets); !sound) return std::unexpected(sound.error());
   const std::lock_guard one(purging_);
   const PurgeReceipt receipt{.sequence = sequence() + 1, .at = clock_.wall()};
   std::vector<PurgeRecord> records;
@@ -116,11 +134,7 @@ Result<PurgeReceipt> PurgeBook::purge(std::span<const PurgeTarget> targets, Purg
   }
   if (auto room = make_room(records); !room) return std::unexpected(room.error());
   if (auto written = write_journal(records, durability); !written) return std::unexpected(written.error());
-  {
-    const std::lock_guard lock(mutex_);
-    for (const PurgeRecord& record : records) apply(record);
-    sequence_.store(receipt.sequence, std::memory_order_release);
-  }
+  apply(records, receipt.sequence);
   purges_.fetch_add(1, std::memory_order_relaxed);
   return receipt;
 }
@@ -135,14 +149,23 @@ bool PurgeBook::has_room(std::span<const PurgeRecord> records) const {
 // (a fill, a disk that was away) is dead and not alive.
 Result<void> PurgeBook::make_room(std::span<const PurgeRecord> records) {
   if (has_room(records)) return {};
-  if (const std::uint64_t oldest = oldest_alive_ ? std::min(oldest_alive_(), sequence()) : 0; oldest > 0) {
-    const std::lock_guard lock(mutex_);
-    tables_.everything.raise({.hard = oldest});
-    tables_.forget_before(oldest);
-    must_rewrite_ = true;
+  if (const TimePoint now = clock_.now(); !asked_oldest_ || now - *asked_oldest_ >= kAskOldestEvery) {
+    asked_oldest_ = now;
+    if (const std::uint64_t oldest = oldest_alive_ ? std::min(oldest_alive_(), sequence()) : 0) {
+      forget_before(oldest);
+    }
   }
   if (has_room(records)) return {};
+  refused_.fetch_add(1, std::memory_order_relaxed);
   return fail(Code::exhausted, Blame::client, "purge: too many purged names are remembered");
+}
+
+void PurgeBook::forget_before(std::uint64_t oldest) {
+  PurgeTables left = tables_.without(oldest);
+  left.everything.raise({.hard = oldest});
+  const std::lock_guard lock(mutex_);
+  std::swap(tables_, left);
+  must_rewrite_ = true;
 }
 
 Result<void> PurgeBook::write_journal(std::span<const PurgeRecord> records, Durability durability) {
@@ -228,8 +251,7 @@ Result<void> PurgeBook::note_erased(std::uint64_t up_to) {
   const std::lock_guard one(purging_);
   const PurgeRecord record{.epoch = up_to, .at = clock_.wall(), .mode = PurgeMode::erased, .name = {}};
   if (auto written = write_journal(std::span(&record, 1), Durability::synced); !written) return written;
-  const std::lock_guard lock(mutex_);
-  apply(record);
+  forget_owed(up_to);
   return {};
 }
 
@@ -259,6 +281,7 @@ Result<void> PurgeBook::note_written(Result<void> written) {
 PurgeStats PurgeBook::stats() const {
   const std::shared_lock lock(mutex_);
   return {.purges = purges_.load(std::memory_order_relaxed),
+          .refused = refused_.load(std::memory_order_relaxed),
           .epochs = tables_.names.size(),
           .prefixes = tables_.prefix_count(),
           .journal_bytes = journal_bytes_.load(std::memory_order_relaxed)};

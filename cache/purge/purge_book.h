@@ -14,6 +14,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -52,8 +53,9 @@ struct PurgeReceipt {
 enum class Verdict : std::uint8_t { live, stale, dead };
 
 struct PurgeStats {
-  std::uint64_t purges = 0;  // since the start
-  std::uint64_t epochs = 0;  // remembered names
+  std::uint64_t purges = 0;   // since the start
+  std::uint64_t refused = 0;  // the book was full
+  std::uint64_t epochs = 0;   // remembered names
   std::uint64_t prefixes = 0;
   std::uint64_t journal_bytes = 0;
 };
@@ -65,6 +67,8 @@ class PurgeBook {
   static constexpr std::size_t kMaxNameBytes = 16 * 1024;                    // of a target
   static constexpr std::size_t kMaxTargets = 1024;                           // of one purge
   static constexpr std::size_t kCompactJournalBytes = std::size_t{4} << 20;  // and twice what is alive
+  // A full book asks for the oldest object no more often than this: that walks over all of memory.
+  static constexpr std::chrono::seconds kAskOldestEvery{10};
 
   struct Limits {
     std::size_t epochs = kMaxEpochs;
@@ -88,8 +92,10 @@ class PurgeBook {
   // What a fill that begins now carries. Never 0.
   std::uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
 
+  // Whether a purge may name these. Errors: limit (a name too long, none, or too many targets).
+  static Result<void> check(std::span<const PurgeTarget> targets);
   // Blocks for the fsync: never on a loop. In effect for every later judge() once it has returned, all
-  // targets or none. Errors: limit (a name too long or too many targets), exhausted (too many names
+  // targets or none. Errors: those of check(), exhausted (too many names
   // remembered; a purge of everything always works), io (not durable, and not in effect).
   // `mode` is not erased. Mode erase leaves must_erase() true of what it names until note_erased().
   enum class Durability : std::uint8_t {
@@ -141,7 +147,9 @@ class PurgeBook {
   Result<void> rewrite_journal(std::span<const PurgeRecord> records);
   Result<void> note_written(Result<void> written);
   std::string live_records() const;
-  void apply(const PurgeRecord& record);
+  void replay(const PurgeRecord& record);
+  void apply(std::span<const PurgeRecord> records, std::uint64_t sequence);
+  void forget_before(std::uint64_t oldest);
   void forget_owed(std::uint64_t up_to);
 
   const Clock& clock_;
@@ -152,13 +160,14 @@ class PurgeBook {
   std::mutex purging_;  // one purge at a time; outermost; guards the journal
   std::unique_ptr<PurgeJournal> journal_;
   bool must_rewrite_ = false;  // its end is not known
+  std::optional<TimePoint> asked_oldest_;
 
   mutable std::shared_mutex mutex_;  // guards the tables; short, no I/O inside
   PurgeTables tables_;
   PurgeTables owed_;  // of purges whose bytes have not been overwritten yet
   std::atomic<std::uint64_t> owed_epoch_{0};
   std::atomic<bool> is_unsynced_{false};
-  std::atomic<std::uint64_t> purges_{0}, journal_bytes_{0};
+  std::atomic<std::uint64_t> purges_{0}, refused_{0}, journal_bytes_{0};
 };
 
 // Null-tolerant: without a book everything lives.

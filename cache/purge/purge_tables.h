@@ -18,6 +18,8 @@
 
 namespace vignette::cache {
 
+struct PurgeChange;
+
 struct PurgeTables {
   static constexpr std::uint64_t kAnyOrigin = 0;
 
@@ -29,20 +31,32 @@ struct PurgeTables {
   // Whether there are at most so many names and prefixes once these are added.
   bool has_room(std::span<const PurgeRecord> records, std::size_t most_names,
                 std::size_t most_prefixes) const;
-  // A record of mode erase counts as a hard one, and of mode erased not at all.
-  void add(const PurgeRecord& record);
+  // Records of mode erase count as hard ones, and of mode erased not at all.
+  void add(std::span<const PurgeRecord> records);
+  // The same in two steps, so that who must wait for a change waits for the second alone, which is short.
+  // What it takes the place of is in `change` afterwards.
+  PurgeChange with(std::span<const PurgeRecord> records) const;
+  void take(PurgeChange& change);
   // What all names of an object say together.
   PurgeEpoch find(std::string_view key_string, std::string_view tags) const;
   // Calls for each name that an object has and that was purged, with the word that a tag is.
   template <typename Visit>
   void for_each_epoch(std::string_view key_string, std::string_view tags, Visit visit) const;
-  // Epochs of names that are not above `oldest`.
-  void forget_before(std::uint64_t oldest);
+  // What is left of them without the names whose epochs are not above `oldest`.
+  PurgeTables without(std::uint64_t oldest) const;
   // The names as records, hard epochs under this mode.
   void append_records(PurgeMode hard_mode, std::string& out) const;
 
  private:
+  void raise(const PurgeRecord& record);
   void add_prefixes(std::uint64_t origin, std::string_view key_string, PurgeEpoch& epoch) const;
+};
+
+// Tables that take the place of others in part.
+struct PurgeChange {
+  PurgeTables next;
+  bool replaces_names = false;  // else they are raised, and added where there are none yet
+  bool replaces_prefixes = false;
 };
 
 template <typename Visit>

@@ -394,6 +394,7 @@ TEST_CASE("any damaged byte of the journal makes everything older purged, says s
     REQUIRE(book.purge(prefix("h/x"), PurgeMode::soft));
     spared = stored(book, "h/2");
   }
+  clock.advance(seconds(1));
   const std::string whole = read_file(directory.journal());
   for (std::size_t at = 0; at < whole.size(); ++at) {
     CAPTURE(at);
@@ -423,6 +424,7 @@ TEST_CASE("a lost journal lets nothing come back") {
     object = stored(book, "h/1");
     REQUIRE(book.purge(url("h/1"), PurgeMode::hard));
   }
+  clock.advance(seconds(1));
   fs::remove(directory.journal());
   PurgeBook book(clock);
   REQUIRE(book.open_journal(directory.path(), report));
