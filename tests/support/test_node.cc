@@ -9,6 +9,8 @@
 #include "base/strings.h"
 #include "conf/loader.h"
 #include "net/limits.h"
+#include "proxy/admin/explain_api.h"
+#include "proxy/admin/explain_key.h"
 #include "proxy/admin/purge_api.h"
 
 namespace vignette::test {
@@ -210,6 +212,15 @@ std::string TestNode::purge(const std::string& order) {
         co_return reply;
       },
       order);
+}
+
+std::string TestNode::explain(const std::string& url, const std::vector<std::string>& headers) {
+  return reply_of(
+      [](TestNode& node, std::string query) -> net::Task<proxy::AdminReply> {
+        auto reply = co_await proxy::answer_explain(node.node_, node.snapshot_, std::move(query));
+        co_return reply;
+      },
+      proxy::explain_query(url, headers));
 }
 
 std::string TestNode::warm(const std::string& order) {

@@ -71,6 +71,8 @@ class TestNode {
   cache::TieredStore& store() { return store_; }
   // What POST /v1/purge answers to this order: the status, a blank and the JSON.
   std::string purge(const std::string& order);
+  // The same of GET /v1/explain, for a URL and headers such as "Accept: image/webp".
+  std::string explain(const std::string& url, const std::vector<std::string>& headers = {});
   // What POST /v1/warm answers to this order, in the same way.
   std::string warm(const std::string& order);
   // What is read into memory at the start; with hot_folder.
