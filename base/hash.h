@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 namespace vignette {
@@ -22,6 +23,21 @@ Hash128 hash128(std::string_view bytes, std::uint64_t seed = 0);
 struct StringHash {
   using is_transparent = void;
   std::size_t operator()(std::string_view text) const { return hash64(text); }
+};
+
+// hash128() of bytes that come piece by piece.
+class Hasher128 {
+ public:
+  Hasher128();
+  ~Hasher128();
+  Hasher128(Hasher128&&) noexcept;
+  Hasher128& operator=(Hasher128&&) noexcept;
+  void add(std::string_view bytes);
+  Hash128 value() const;  // of all that was added so far
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 // Two numbers that nobody outside this process knows.

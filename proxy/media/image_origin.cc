@@ -18,7 +18,6 @@
 #include "http/date.h"
 #include "http/url.h"
 #include "imaging/info.h"
-#include "imaging/memfd.h"
 #include "proxy/media/imaging_service.h"
 #include "proxy/media/original_reader.h"
 #include "proxy/worker_context.h"
@@ -158,7 +157,7 @@ class ImageOrigin final : public Origin {
  private:
   net::Task<Result<OriginResponse>> attempt(WorkerContext& context, const OriginRequest& request);
   net::Task<Result<OriginResponse>> make_picture(WorkerContext& context, const OriginalReader& reader,
-                                                 Original original, std::string source_tag);
+                                                 Original original);
 
   bool is_info() const { return image_.kind == imaging::RequestKind::info; }
   OutputFormat format_for(bool alpha) const {
@@ -269,29 +268,23 @@ net::Task<Result<OriginResponse>> ImageOrigin::attempt(WorkerContext& context, c
   auto opened = co_await reader.open();
   note_original(reader);
   if (!opened) co_return without_original(context, opened.error());
-  std::string source_tag(reader.object().etag());
-  const bool has_strong_tag = source_tag.starts_with('"');
+  const bool has_strong_tag = reader.has_strong_tag();
   if (has_strong_tag) {
-    if (auto tag = tag_still_named(request, source_tag)) co_return not_modified(context, *tag);
+    if (auto tag = tag_still_named(request, reader.object().etag())) co_return not_modified(context, *tag);
   }
   auto original = co_await reader.read();
   if (!original) co_return without_original(context, original.error());
   if (!has_strong_tag) {
-    auto bytes = imaging::Mapping::map(original->memory.get(), original->size);
-    if (!bytes) co_return std::unexpected(bytes.error());
-    const Hash128 hash = hash128(bytes->view());
-    source_tag = fmt::format("{:016x}{:016x}", hash.high, hash.low);
-    if (auto tag = tag_still_named(request, source_tag)) co_return not_modified(context, *tag);
+    if (auto tag = tag_still_named(request, original->tag)) co_return not_modified(context, *tag);
   }
-  auto answer = co_await make_picture(context, reader, std::move(*original), std::move(source_tag));
+  auto answer = co_await make_picture(context, reader, std::move(*original));
   co_return answer;
 }
 
 net::Task<Result<OriginResponse>> ImageOrigin::make_picture(WorkerContext& context,
-                                                            const OriginalReader& reader, Original original,
-                                                            std::string source_tag) {
+                                                            const OriginalReader& reader, Original original) {
   const OutputFormat format = format_for(original.header.alpha);
-  const std::string tag = etag(source_tag, format);
+  const std::string tag = etag(original.tag, format);
   ImageJob job;
   job.kind = is_info() ? imaging::Job::Kind::info : imaging::Job::Kind::transform;
   job.header = original.header;
@@ -299,6 +292,7 @@ net::Task<Result<OriginResponse>> ImageOrigin::make_picture(WorkerContext& conte
   job.transform = image_.transform;
   job.source = std::move(original.memory);
   job.source_bytes = original.size;
+  job.permit = std::move(original.permit);
   job.quarantine_key = hash64(tag);
   ImagingService& imaging = *context.node.imaging;
   auto made =

@@ -91,12 +91,12 @@ struct ImagingService::Core {
   Counter& restarts;
   std::atomic<std::uint64_t> next_id{1};
   std::atomic<int> pid{0};
+  SourceBudget sources;
 
   // Main loop only.
   std::shared_ptr<Session> session;
   imaging::Hello hello;  // lanes 0: not ready
   std::deque<std::unique_ptr<Ticket>> waiting;
-  std::uint64_t waiting_bytes = 0;
   std::unordered_map<std::uint64_t, std::unique_ptr<Ticket>> at_work;
   std::uint32_t heavy_at_work = 0;
   std::uint64_t used_bytes = 0;

@@ -36,7 +36,8 @@ ImagingService::Core::Core(net::Worker& worker, Options chosen, Logger& logger, 
       queue_length(metrics.gauge("vignette_image_jobs_waiting", "Image jobs that wait for a lane.")),
       at_work_now(metrics.gauge("vignette_image_jobs_running", "Image jobs at work.")),
       restarts(
-          metrics.counter("vignette_imaging_restarts_total", "Times vignette-imaging was started again.")) {
+          metrics.counter("vignette_imaging_restarts_total", "Times vignette-imaging was started again.")),
+      sources(options.source_budget_bytes) {
   for (std::size_t i = 0; i < results.size(); ++i) {
     results[i] = &metrics.counter("vignette_image_jobs_total", "Image jobs by how they ended.",
                                   {{"result", imaging::to_string(static_cast<ErrorClass>(i))}});
@@ -50,14 +51,12 @@ void ImagingService::Core::arrive(std::unique_ptr<Ticket> ticket) {
   if (is_quarantined(ticket->job.quarantine_key)) return answer(*ticket, ErrorClass::crashed);
   if (ticket->cost > options.budget_bytes) return answer(*ticket, ErrorClass::too_large);
   if (comes_too_late(*ticket)) return answer(*ticket, ErrorClass::busy);
-  waiting_bytes += ticket->job.source_bytes;
   waiting.push_back(std::move(ticket));
   dispatch();
   // Only the newcomer can be one too many, and then it is the last.
-  if (waiting.size() > options.max_waiting || (!waiting.empty() && waiting_bytes > kMaxWaitingSourceBytes)) {
+  if (waiting.size() > options.max_waiting) {
     std::unique_ptr<Ticket> last = std::move(waiting.back());
     waiting.pop_back();
-    waiting_bytes -= last->job.source_bytes;
     answer(*last, ErrorClass::busy);
   }
   show_queue();
@@ -87,7 +86,6 @@ void ImagingService::Core::give_up(std::uint64_t id) {
   if (queued != waiting.end()) {
     const std::unique_ptr<Ticket> ticket = std::move(*queued);
     waiting.erase(queued);
-    waiting_bytes -= ticket->job.source_bytes;
     answer(*ticket, ticket->deadline <= loop.now() ? ErrorClass::deadline : ErrorClass::cancelled);
     dispatch();  // it may have kept others from their turn
     show_queue();
@@ -114,7 +112,6 @@ void ImagingService::Core::dispatch() {
     if (used_bytes + next.cost > options.budget_bytes) return;
     std::unique_ptr<Ticket> ticket = std::move(waiting[i]);
     waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(i));
-    waiting_bytes -= ticket->job.source_bytes;
     begin(std::move(ticket));
   }
 }

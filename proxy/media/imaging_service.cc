@@ -303,6 +303,13 @@ imaging::Limits ImagingService::limits() const {
   return limits;
 }
 
+SourceBudget::Permit ImagingService::admit(std::uint64_t source_bytes) {
+  SourceBudget::Permit permit = core_->sources.take(source_bytes);
+  if (!permit) core_->results[static_cast<std::size_t>(ErrorClass::busy)]->add(kNoWorker);
+  return permit;
+}
+
+std::uint64_t ImagingService::source_bytes() const { return core_->sources.held_bytes(); }
 std::size_t ImagingService::waiting() const { return static_cast<std::size_t>(core_->queue_length.value()); }
 int ImagingService::program_pid() const { return core_->pid.load(); }
 

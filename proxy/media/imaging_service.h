@@ -7,8 +7,9 @@
 // A job waits while every lane is taken, while every heavy lane is taken (heavy ones; lighter ones pass
 // them), and while the estimated memory of all jobs at work would pass the budget (nobody passes such a job,
 // so that a large one gets its turn). What the queue has no place for, or would not reach in time by what
-// jobs usually take, is `busy` at once. When the program dies, its jobs are `crashed`, those that wait go on
-// waiting, and it is started again after a growing pause.
+// jobs usually take, is `busy` at once, and so is an original that has no room in memory beside the others.
+// When the program dies, its jobs are `crashed`, those that wait go on waiting, and it is started again after
+// a growing pause.
 #pragma once
 
 #include <chrono>
@@ -25,14 +26,16 @@
 #include "imaging/protocol.h"
 #include "net/task.h"
 #include "net/worker.h"
+#include "proxy/media/source_budget.h"
 
 namespace vignette::proxy {
 
 // What jobs at work may need together, by estimate_bytes().
 inline constexpr std::uint64_t kImageBudgetBytes = std::uint64_t{512} << 20;
-// Jobs that wait for a lane, and the bytes of their sources.
+// Jobs that wait for a lane.
 inline constexpr std::size_t kMaxWaitingImageJobs = 256;
-inline constexpr std::uint64_t kMaxWaitingSourceBytes = std::uint64_t{512} << 20;
+// Originals in memory: being read, waiting and at work.
+inline constexpr std::uint64_t kSourceBudgetBytes = std::uint64_t{512} << 20;
 // A key whose jobs killed this many workers is refused (`crashed`) until this long after the last one.
 inline constexpr unsigned kCrashesToQuarantine = 2;
 inline constexpr std::chrono::seconds kQuarantine{60};
@@ -44,6 +47,7 @@ struct ImageJob {
   imaging::Transform transform;
   UniqueFd source;  // a sealed memfd of `source_bytes`
   std::uint64_t source_bytes = 0;
+  SourceBudget::Permit permit;                  // for them, from admit()
   std::uint64_t quarantine_key = 0;             // the same for jobs that would crash alike
   imaging::Fault fault = imaging::Fault::none;  // tests only, with Options::test_faults
 };
@@ -63,6 +67,7 @@ class ImagingService {
     std::uint64_t max_source_bytes = std::uint64_t{64} << 20;
     std::uint64_t budget_bytes = kImageBudgetBytes;
     std::size_t max_waiting = kMaxWaitingImageJobs;
+    std::uint64_t source_budget_bytes = kSourceBudgetBytes;
     bool test_faults = false;
   };
 
@@ -78,6 +83,9 @@ class ImagingService {
   // loop runs. The error is a sentence for the operator: no such program, or it cannot be started.
   std::expected<void, std::string> start();
 
+  // Before an original of so many bytes is read into memory. Empty: `busy`, and counted as that. Thread-safe.
+  SourceBudget::Permit admit(std::uint64_t source_bytes);
+
   // From a strand of any worker (`caller` is its own). How it ended is in the result: `deadline` when it is
   // not done in time, `busy`, `too_large` (would never fit the budget), `crashed`… Errors: cancelled alone. A
   // strand that is cancelled or dropped gives its job up: it is taken out of the queue, or cancelled unless
@@ -89,7 +97,8 @@ class ImagingService {
 
   // Thread-safe.
   std::size_t waiting() const;
-  int program_pid() const;  // 0: not running
+  std::uint64_t source_bytes() const;  // admitted now
+  int program_pid() const;             // 0: not running
 
  private:
   struct Core;

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <utility>
 
+#include <fmt/core.h>
+
 #include "cache/freshness.h"
 #include "cache/purge/purge_book.h"
 #include "cache/vary.h"
@@ -13,6 +15,7 @@
 #include "net/worker.h"
 #include "proxy/media/fill_follow.h"
 #include "proxy/media/image_origin.h"
+#include "proxy/media/imaging_service.h"
 #include "proxy/media/large_reader.h"
 #include "proxy/media/stored_lookup.h"
 #include "proxy/worker_context.h"
@@ -37,10 +40,14 @@ std::unexpected<NoOriginal> refused(ErrorClass error) {
       return refused(415, "The original is not a picture that is supported.");
     case ErrorClass::too_large:
       return refused(413, "The original is too large.");
+    case ErrorClass::busy:
+      return refused(503, "Too many pictures are being made right now.");
     default:
       return refused(422, "The original is damaged.");
   }
 }
+
+std::string text_of(const Hash128& hash) { return fmt::format("{:016x}{:016x}", hash.high, hash.low); }
 
 Result<void> write_all(int memory, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -159,7 +166,17 @@ std::expected<void, NoOriginal> OriginalReader::check_status() const {
   return refused(502, "The origin did not give the original.");
 }
 
+// As far as it is known before they are all here.
+std::uint64_t OriginalReader::most_bytes() const {
+  if (auto length = object_->content_length()) return *length;
+  const cache::Body& body = object_->body();
+  return body.state() == cache::Body::State::complete ? body.length() : limits_.max_source_bytes;
+}
+
 net::Task<std::expected<Original, NoOriginal>> OriginalReader::read() {
+  original_.permit = context_.node.imaging->admit(most_bytes());
+  if (!original_.permit) co_return refused(ErrorClass::busy);
+  if (!has_strong_tag()) hash_.emplace();
   auto memory = imaging::create_memfd("original");
   if (!memory) co_return failed(memory.error());
   original_.memory = std::move(*memory);
@@ -168,6 +185,8 @@ net::Task<std::expected<Original, NoOriginal>> OriginalReader::read() {
   if (original_.size == 0) co_return refused(422, "The original is empty.");
   if (auto looked = look_at_header(true); !looked) co_return std::unexpected(std::move(looked.error()));
   if (auto sealed = imaging::seal(original_.memory.get()); !sealed) co_return failed(sealed.error());
+  original_.permit.shrink_to(original_.size);
+  original_.tag = hash_ ? text_of(hash_->value()) : std::string(object_->etag());
   co_return std::move(original_);
 }
 
@@ -249,6 +268,7 @@ std::expected<void, NoOriginal> OriginalReader::take(std::string_view bytes) {
   if (original_.size + bytes.size() > limits_.max_source_bytes) return refused(ErrorClass::too_large);
   if (auto written = write_all(original_.memory.get(), bytes); !written) return failed(written.error());
   original_.size += bytes.size();
+  if (hash_) hash_->add(bytes);
   return look_at_header(false);
 }
 

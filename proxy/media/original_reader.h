@@ -15,11 +15,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "cache/fill_table.h"
 #include "imaging/header.h"
 #include "net/task.h"
 #include "proxy/media/fill_hub.h"
 #include "proxy/media/fill_job.h"
+#include "proxy/media/source_budget.h"
 
 namespace vignette::proxy {
 
@@ -38,7 +40,9 @@ struct NoOriginal {
 struct Original {
   UniqueFd memory;  // sealed
   std::uint64_t size = 0;
+  SourceBudget::Permit permit;  // for that memory
   imaging::ImageHeader header;
+  std::string tag;  // names the bytes: the strong ETag, else their hash
 };
 
 class OriginalReader {
@@ -52,12 +56,15 @@ class OriginalReader {
   // Waits for the head: a stored object, a fill under way, or one started here. A stale object stands in when
   // the origin fails and it may.
   net::Task<std::expected<void, NoOriginal>> open();
+  // After open(): whether the response names its bytes by itself, so that they need no hash.
+  bool has_strong_tag() const { return object_->etag().starts_with('"'); }
   // After open(): the stored response.
   const cache::Object& object() const { return *object_; }
   bool has_object() const {
     return static_cast<bool>(object_);
   }  // also where its status refuses the original
-  // After open(), once: the bytes and what their header claims. Error closed: cut short on the way.
+  // After open(), once: the bytes and what their header claims, when the node has memory for them. Error
+  // closed: cut short on the way.
   net::Task<std::expected<Original, NoOriginal>> read();
 
  private:
@@ -65,6 +72,7 @@ class OriginalReader {
   void launch(cache::FillWriter writer);
   bool use_stale();
   std::expected<void, NoOriginal> check_status() const;
+  std::uint64_t most_bytes() const;
   std::expected<void, NoOriginal> take(std::string_view bytes);
   std::expected<void, NoOriginal> look_at_header(bool complete);
   net::Task<std::expected<void, NoOriginal>> take_stored();
@@ -86,7 +94,8 @@ class OriginalReader {
   TimePoint started_;
 
   Original original_;
-  std::size_t scan_at_ = 1;  // bytes that the next look at the header needs
+  std::optional<Hasher128> hash_;  // of bytes that have no tag
+  std::size_t scan_at_ = 1;        // bytes that the next look at the header needs
   bool scanned_ = false;
 };
 

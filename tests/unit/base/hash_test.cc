@@ -71,3 +71,14 @@ TEST_CASE("HMAC-SHA-256 agrees with the vectors of RFC 4231") {
   };
   for (const Vector& vector : vectors) CHECK(to_hex(hmac_sha256(vector.key, vector.data)) == vector.expected);
 }
+
+TEST_CASE("A hash of pieces is that of the whole, however it is cut") {
+  const std::string text(100'000, 'h');
+  for (const std::size_t piece : {1u, 7u, 240u, 4096u, 100'000u}) {
+    Hasher128 hasher;
+    for (std::size_t at = 0; at < text.size(); at += piece)
+      hasher.add(std::string_view(text).substr(at, piece));
+    CHECK(hasher.value() == hash128(text));
+  }
+  CHECK(Hasher128().value() == hash128(""));
+}

@@ -241,6 +241,61 @@ TEST_CASE("A bomb is refused by its header, before the rest of its body has come
   CHECK(scene.jobs() == 0);
 }
 
+TEST_CASE("An original without room in memory beside others is busy before it is copied") {
+  static constexpr std::uint64_t kSlow = 1'000'000;
+  const std::string file = noise_png(64, 64);
+  ImagingService::Options options = program_options();
+  options.source_budget_bytes = kSlow + file.size() - 1;
+  Scene scene(options);
+  auto& objects = scene.originals.objects;
+  objects["/slow"] = Stored::photo(png_claiming(10, 10));
+  objects["/slow"].claims_more = kSlow - objects["/slow"].pieces[0].size();
+  objects["/slow"].end = Stored::End::hang;
+  objects["/other"] = Stored::photo(file);
+  objects["/small"] = Stored::photo(noise_png(8, 8));
+  CHECK(scene.run([](Scene& s) -> net::Task<void> {
+    std::vector<Fetched> waits(1);
+    s.loop.spawn_named("waits", fetch_into, std::ref(s), photo("slow"), std::ref(waits[0]));
+    while (s.imaging.source_bytes() == 0) {
+      auto turn = co_await net::yield();
+      if (!turn) co_return;
+    }
+    CHECK(s.imaging.source_bytes() == kSlow);
+    const Got other = co_await get(s, photo("other"), false);
+    CHECK(other.status == 503);
+    CHECK(other.retry_after == "1");
+    CHECK(s.metric("vignette_image_jobs_total{result=\"busy\"}") == 1);
+    const Got small = co_await get(s, photo("small"), false);
+    CHECK(small.status == 200);
+    CHECK(s.imaging.source_bytes() == kSlow);
+    CHECK_FALSE(waits[0].done);
+  }));
+  CHECK(scene.imaging.source_bytes() == 0);
+}
+
+TEST_CASE("A photo without a strong tag is named by its bytes, in however many pieces they come") {
+  Scene scene;
+  const std::string bytes = noise_png(700, 700);
+  REQUIRE(bytes.size() > 1'000'000);  // more than one turn's worth
+  for (const char* path : {"/a.png", "/b.png"}) {
+    scene.originals.objects[path] = Stored::photo(bytes);
+    scene.originals.objects[path].fields = {{"etag", "W/\"" + std::string(path) + "\""}};
+  }
+  scene.originals.objects["/c.png"] = scene.originals.objects["/a.png"];
+  scene.originals.objects["/c.png"].pieces = {bytes.substr(0, 500'000), bytes.substr(500'000)};
+  scene.originals.objects["/other.png"] = Stored::photo(noise_png(16, 16), "W/\"one\"");
+  CHECK(scene.run([](Scene& s) -> net::Task<void> {
+    const Got a = co_await get(s, as_png(photo("a.png", 8)), false);
+    const Got b = co_await get(s, as_png(photo("b.png", 8)), false);
+    const Got c = co_await get(s, as_png(photo("c.png", 8)), false);
+    const Got other = co_await get(s, as_png(photo("other.png", 8)), false);
+    CHECK(a.status == 200);
+    CHECK(a.etag == b.etag);
+    CHECK(a.etag == c.etag);
+    CHECK(a.etag != other.etag);
+  }));
+}
+
 TEST_CASE("An original that is cut on the way is read once more, then the fill fails and nothing is stored") {
   Scene scene;
   const std::string file = noise_png(32, 32);
