@@ -1,6 +1,11 @@
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
+namespace {
+
+constexpr Duration kComplainEvery = std::chrono::seconds(10);
+
+}  // namespace
 
 IdleConnections::Place::Place(IdleConnections& list, net::Strand& strand)
     : list_(list), strand_(strand), next_(list.first_) {
@@ -19,7 +24,13 @@ void IdleConnections::cancel_all() {
 
 WorkerContext::WorkerContext(Node& shared, net::Worker& worker, unsigned number,
                              std::shared_ptr<const Snapshot> first)
-    : node(shared), loop(worker), index(number), snapshot(std::move(first)), fills(worker), pools(worker) {}
+    : node(shared),
+      loop(worker),
+      index(number),
+      snapshot(std::move(first)),
+      fills(worker),
+      pools(worker),
+      failed_invalidations(shared.clock, kComplainEvery) {}
 
 WorkerContext::~WorkerContext() = default;
 

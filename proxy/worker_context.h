@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/free_list.h"
+#include "base/log.h"
 #include "http/date.h"
 #include "net/worker.h"
 #include "proxy/client/h1_work.h"
@@ -58,6 +59,7 @@ struct WorkerContext {
   IdleConnections idle;
   ImageMemo images;
   std::string log_line;  // scratch of the access log
+  RateLimited failed_invalidations;
 
  private:
   WallTime date_second_{};

@@ -79,6 +79,7 @@ net::Task<AdminReply> count_only(Node& node, PurgeOrder order) {
 }  // namespace
 
 net::Task<AdminReply> run_purge(Node& node, PurgeOrder order) {
+  if (auto sound = cache::PurgeBook::check(order.targets); !sound) co_return purge_refusal(sound.error());
   if (order.dry_run) {
     auto counted = co_await count_only(node, std::move(order));
     co_return counted;

@@ -132,7 +132,11 @@ net::Task<void> Exchange::invalidate(const http::ResponseHead& answer) {
         return book->purge(targets, cache::PurgeMode::hard, cache::PurgeBook::Durability::written);
       },
       context_.loop.now() + kInvalidateWait);
-  if (!done) context_.node.log.warn("invalidation after {}: {}", head_.method_name, explain(done.error()));
+  if (done) co_return;
+  if (const auto skipped = context_.failed_invalidations.admit()) {
+    context_.node.log.warn("invalidation after {}: {} ({} more since the last line)", head_.method_name,
+                           explain(done.error()), *skipped);
+  }
 }
 
 }  // namespace vignette::proxy

@@ -48,6 +48,9 @@ void Server::register_cache_metrics() {
   });
   add_metric(counter, "vignette_purges_total", "Purges taken, invalidations by unsafe methods included.",
              [this] { return as_number(purges_.stats().purges); });
+  add_metric(counter, "vignette_purges_refused_total",
+             "Purges and invalidations refused because too many names are remembered.",
+             [this] { return as_number(purges_.stats().refused); });
   add_metric(gauge, "vignette_purge_names", "Purged URLs, tags and prefixes that are remembered.", [this] {
     const cache::PurgeStats stats = purges_.stats();
     return as_number(stats.epochs + stats.prefixes);

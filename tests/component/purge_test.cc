@@ -1,4 +1,5 @@
 // Purges as scenes: what each kind takes, what was under way, what comes back and what does not.
+#include <fmt/core.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -120,6 +121,17 @@ TEST_CASE("a dry run counts what is alive and takes nothing") {
   CHECK(counted.find("\"known_in_memory\":2,\"known_on_disk\":null,") != std::string::npos);
   CHECK(counted.find("\"counted\":\"in memory, every object; on disk, nothing\"") != std::string::npos);
   CHECK(body_of(scene, "/2") == "/2 #2");
+}
+
+TEST_CASE("what a purge would refuse, its dry run refuses") {
+  Counting counting("Cache-Control: max-age=600\r\n");
+  Scene scene(counting.script());
+  const std::string tag(cache::PurgeBook::kMaxNameBytes + 1, 'x');
+  for (const char* dry_run : {"false", "true"}) {
+    const std::string answer =
+        scene.node.purge(fmt::format(R"({{"tag": "{}", "dry_run": {}}})", tag, dry_run));
+    CHECK(answer.starts_with("400 {\"error\":\"a name is too long"));
+  }
 }
 
 TEST_CASE("a fill that began before the purge is not stored, and its reader still gets it") {
