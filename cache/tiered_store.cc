@@ -94,8 +94,9 @@ Lookup TieredStore::try_lookup(const Key& key, std::string_view key_string) {
     if (is_first && disk_) offer_again(object);
     return {.outcome = Lookup::Outcome::hit, .object = std::move(object)};
   }
-  if (disk_ && disk_->has(key)) return {.outcome = Lookup::Outcome::must_wait, .object = {}};
-  return {};
+  if (!disk_ || !disk_->has(key)) return {};
+  unanswered_.fetch_add(1, std::memory_order_relaxed);
+  return {.outcome = Lookup::Outcome::must_wait, .object = {}};
 }
 
 ObjectRef TieredStore::peek(const Key& key, std::string_view key_string) const {
@@ -152,6 +153,7 @@ void TieredStore::wait_for_read(const Key& key, std::string_view key_string, Wai
     case Place::joined:
       return;
     case Place::clash:  // another object of the same hash is being read: a miss
+      if (waiter.is_asked) disk_misses_.fetch_add(1, std::memory_order_relaxed);
       return post(*waiter.executor, std::move(waiter.completion), {});
   }
 }
@@ -189,9 +191,9 @@ void TieredStore::end_read(const Key& key, std::string key_string, DiskRead read
   Lookup answer;
   if (read.object && !is_overtaken && !is_dead(*read.object)) {
     answer = {.outcome = Lookup::Outcome::hit, .object = std::move(read.object), .from_disk = true};
-    const bool is_asked = std::ranges::any_of(flight.waiters, &Waiter::is_asked);
-    if (is_asked) disk_hits_.fetch_add(1, std::memory_order_relaxed);
   }
+  const auto asked = static_cast<std::uint64_t>(std::ranges::count_if(flight.waiters, &Waiter::is_asked));
+  (answer.object ? disk_hits_ : disk_misses_).fetch_add(asked, std::memory_order_relaxed);
   for (Waiter& waiter : flight.waiters) post(*waiter.executor, std::move(waiter.completion), answer);
 }
 
@@ -232,10 +234,11 @@ void TieredStore::clear() {
 }
 
 StoreStats TieredStore::stats() const {
-  StoreStats stats = memory_.stats();
-  const std::uint64_t hits = disk_hits_.load(std::memory_order_relaxed);
-  stats.hits += hits;
-  stats.misses -= std::min(hits, stats.misses);
+  const std::uint64_t unanswered = unanswered_.load(std::memory_order_relaxed);
+  StoreStats stats = memory_.stats();  // read later: each of the unanswered is a miss there
+  stats.hits += disk_hits_.load(std::memory_order_relaxed);
+  stats.misses += disk_misses_.load(std::memory_order_relaxed);
+  stats.misses -= std::min(unanswered, stats.misses);
   return stats;
 }
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -58,7 +59,7 @@ class TieredStore final : public Store {
   void overwrite_erased(std::move_only_function<void(Result<Erased>)> done) override;
   Reservation reserve(std::size_t bytes) override { return memory_.reserve(bytes); }
   std::uint64_t max_object_bytes() const override { return memory_.max_object_bytes(); }
-  // Of the memory tier, but for hits and misses: a read from the disk is a hit.
+  // Of the memory tier, but for hits and misses: who must wait is counted when the disk has answered.
   StoreStats stats() const override;
 
   // As visit(), with how often each was found since it came.
@@ -115,7 +116,8 @@ class TieredStore final : public Store {
   mutable MissBook misses_;
   MemoryStore memory_;
   std::array<Stripe, kStripes> stripes_;
-  std::atomic<std::uint64_t> disk_hits_{0};
+  std::atomic<std::uint64_t> unanswered_{0};  // told to wait: misses of memory's that are no answer
+  std::atomic<std::uint64_t> disk_hits_{0}, disk_misses_{0};
   std::function<void()> on_disk_back_;
   std::unique_ptr<DiskStore> disk_;  // last: its threads use all of the above
 };

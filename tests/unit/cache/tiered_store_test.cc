@@ -193,6 +193,31 @@ TEST_CASE("Lookups of one key at once share one read, and each is answered once"
   CHECK(answers == 5);
   CHECK(tiers.a.count(Op::read) == reads + 1);
   CHECK(tiers.count(DiskCount::reads_pooled) == 1);
+  CHECK(tiers.store->stats().hits == 5);
+  CHECK(tiers.store->stats().misses == 0);
+}
+
+TEST_CASE("What is asked for is counted once as a hit or a miss, wherever it lies") {
+  SteppedTiers tiers;
+  tiers.start();
+  tiers.settle();
+  tiers.store->insert(versioned("h/a", 1, 5000));
+  tiers.store->insert(versioned("h/bad", 1, 5000));
+  tiers.restart();
+  tiers.a.set_resident(false);
+  const auto counts = [&] {
+    const StoreStats stats = tiers.store->stats();
+    return std::pair(stats.hits, stats.misses);
+  };
+  REQUIRE(tiers.find("h/a"));
+  CHECK(counts() == std::pair<std::uint64_t, std::uint64_t>(1, 0));
+  REQUIRE(tiers.find("h/a"));
+  CHECK(counts() == std::pair<std::uint64_t, std::uint64_t>(2, 0));
+  REQUIRE_FALSE(tiers.find("h/none"));
+  CHECK(counts() == std::pair<std::uint64_t, std::uint64_t>(2, 1));
+  set_failing(tiers.a, {Op::read}, true);
+  REQUIRE_FALSE(tiers.find("h/bad"));
+  CHECK(counts() == std::pair<std::uint64_t, std::uint64_t>(2, 2));
 }
 
 TEST_CASE("An object that is replaced while it is read is not promoted") {
