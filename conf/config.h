@@ -82,6 +82,7 @@ struct TimeoutOptions {
   milliseconds header{10'000};      // for a whole request head; 408
   milliseconds body_stall{30'000};  // no byte of a request body
   milliseconds send_stall{60'000};  // no byte of a response taken
+  std::uint64_t min_rate = 500;     // bytes/s of a body or a response, after a stall's worth; 0: none
   milliseconds keep_alive{75'000};  // idle between requests
   milliseconds drain{30'000};       // after SIGTERM, for requests in flight
 };

@@ -138,6 +138,10 @@ std::vector<Option> timeout_options() {
       value("send_stall", &T::send_stall, duration(kTick, hours(1)), Reload::live,
             "Longest time in which a client takes no byte of its response; after it the connection is "
             "closed."),
+      value("min_rate", &T::min_rate, size(0, 1024 * kMiB), Reload::live,
+            "Bytes a second that a client must send of its body, and take of its response, on the average of "
+            "`body_stall` and `send_stall`: one that trickles bytes to keep a connection busy is treated as "
+            "one that stalls. Time that the node or an origin needs does not count. `0` is no minimum."),
       value("keep_alive", &T::keep_alive, duration(kTick, hours(1)), Reload::live,
             "How long a client's connection may be idle between requests."),
       value("drain", &T::drain, duration(milliseconds(0), hours(1)), Reload::live,

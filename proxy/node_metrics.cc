@@ -41,6 +41,8 @@ NodeMetrics::NodeMetrics(Metrics& metrics)
                                     "Large objects dropped because the origin has another version.")),
       readers_cut(metrics.counter("vignette_readers_cut_total",
                                   "Clients cut off for taking an answer that is not stored too slowly.")),
+      answers_stalled(metrics.counter("vignette_answers_stalled_total",
+                                      "Answers given up because the client took them too slowly.")),
       exceptions(metrics.counter("vignette_exceptions_total", "Library exceptions that ended a strand.")) {
   static constexpr std::string_view kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t i = 0; i < responses.size(); ++i) {

@@ -30,7 +30,8 @@ struct NodeMetrics {
   Counter& chunks_fetched;  // of large objects
   Counter& large_changed;
   Counter& readers_cut;
-  Counter& exceptions;  // library exceptions that ended a strand
+  Counter& answers_stalled;  // given up because the client did not take them
+  Counter& exceptions;       // library exceptions that ended a strand
 
   // Refusals by reason; made on first use, so only for the error path.
   void refused(unsigned worker, std::string_view reason);

@@ -77,6 +77,9 @@ class Exchange {
   const cache::CacheStatus& cache_status() const { return status_; }
   std::string_view reason() const { return reason_; }
 
+  // The client did not take the end of its answer; before finish().
+  void lose_client(const Error& error);
+
   // For what the codec itself refuses: the head could not be read.
   void refuse(const ErrorAnswer& answer);
 
@@ -144,6 +147,8 @@ class Exchange {
 
   // Answering (exchange_answer.cc)
   void begin(int status, const http::FieldList* fields, Slice wire, std::optional<std::uint64_t> length);
+  net::Task<bool> flush_or_abort();
+  void break_off(std::string_view reason);
   void simple_answer(int status, std::string_view content_type, std::string_view body);
   bool refuse_for_store(int status, std::optional<std::uint64_t> length);
   void write_cache_status();

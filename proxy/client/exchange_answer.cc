@@ -48,6 +48,27 @@ void Exchange::begin(int status, const http::FieldList* fields, Slice wire,
   responder_.begin(parts);
 }
 
+void Exchange::lose_client(const Error& error) {
+  const bool is_slow = error.code == Code::timeout;
+  reason_ = is_slow ? "send_timeout" : "client_gone";
+  if (is_slow) context_.node.metrics.answers_stalled.add(context_.index);
+}
+
+// The answer ends here, and not as if it were whole.
+void Exchange::break_off(std::string_view reason) {
+  reason_ = reason;
+  responder_.abort();
+}
+
+// Sends what is queued of an answer that goes on. False: the client does not take it.
+net::Task<bool> Exchange::flush_or_abort() {
+  auto sent = co_await responder_.flush();
+  if (sent) co_return true;
+  responder_.abort();
+  lose_client(sent.error());
+  co_return false;
+}
+
 void Exchange::simple_answer(int status, std::string_view content_type, std::string_view body) {
   http::FieldList fields;
   if (!content_type.empty()) fields.add(http::FieldId::content_type, content_type);

@@ -214,11 +214,7 @@ net::Task<void> Exchange::deliver(cache::Reader& reader, FillHub::Follower& foll
   std::uint64_t skip = answer_is_part_ ? range_.first : 0;
   while (left > 0) {
     auto ready = co_await wait_for_bytes(context_, reader, follower, 1);
-    if (!ready) {
-      reason_ = to_string(ready.error().code);
-      responder_.abort();
-      co_return;
-    }
+    if (!ready) co_return break_off(to_string(ready.error().code));
     if (!*ready) break;
     Slice slices[kSlicesATurn];
     std::size_t count = reader.peek(slices);
@@ -233,12 +229,8 @@ net::Task<void> Exchange::deliver(cache::Reader& reader, FillHub::Follower& foll
     }
     // The last bytes of a complete object go out with the connection's own flush.
     if (reader.at_end()) break;
-    auto sent = co_await responder_.flush();
-    if (!sent) {
-      reason_ = "client_gone";
-      responder_.abort();
-      co_return;
-    }
+    auto sent = co_await flush_or_abort();
+    if (!sent) co_return;
   }
   responder_.end();
 }

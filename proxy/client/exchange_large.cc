@@ -134,20 +134,12 @@ net::Task<void> Exchange::send_chunks(LargeReader& reader) {
   while (!reader.at_end()) {
     Slice slices[kSlicesATurn];
     auto count = co_await reader.next(slices);
-    if (!count) {
-      reason_ = to_string(count.error().code);
-      responder_.abort();
-      co_return;
-    }
+    if (!count) co_return break_off(to_string(count.error().code));
     for (std::size_t i = 0; i < *count; ++i) responder_.append(std::move(slices[i]));
     // The last bytes go out with the connection's own flush.
     if (reader.at_end()) break;
-    auto sent = co_await responder_.flush();
-    if (!sent) {
-      reason_ = "client_gone";
-      responder_.abort();
-      co_return;
-    }
+    auto sent = co_await flush_or_abort();
+    if (!sent) co_return;
   }
   if (outcome_ == CacheOutcome::hit && reader.fetched() > 0) outcome_ = CacheOutcome::partial;
   responder_.end();

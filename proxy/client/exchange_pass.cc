@@ -82,19 +82,11 @@ net::Task<void> Exchange::relay(OriginResponse& response) {
   begin(response.head->status, &response.head->fields, {}, length);
   while (!bodiless && responder_.wants_body()) {
     auto piece = co_await response.body->next(context_.loop.now() + kOriginBodyStall);
-    if (!piece) {
-      reason_ = to_string(piece.error().code);
-      responder_.abort();
-      co_return;
-    }
+    if (!piece) co_return break_off(to_string(piece.error().code));
     responder_.append(std::move(piece->bytes));
     if (piece->last) break;
-    auto sent = co_await responder_.flush();
-    if (!sent) {
-      reason_ = "client_gone";
-      responder_.abort();
-      co_return;
-    }
+    auto sent = co_await flush_or_abort();
+    if (!sent) co_return;
   }
   responder_.end();
 }

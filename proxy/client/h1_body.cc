@@ -40,18 +40,31 @@ net::Task<Result<Piece>> H1Body::next(TimePoint deadline) {
   if (left_ > options_.max_bytes - std::min(bytes_, options_.max_bytes)) {
     co_return broken({Code::limit, Blame::client, Retry::no, 0, "request body"});
   }
-  net::Worker& worker = co_await net::this_worker();
   if (!started_) {
     auto begun = co_await begin();
     if (!begun) co_return broken(begun.error());
   }
-  TimePoint limit = std::min(deadline, worker.now() + options_.stall);
   if (chunked_) {
-    auto piece = co_await next_of_chunks(limit);
+    auto piece = co_await next_of_chunks(deadline);
     co_return piece;
   }
-  auto piece = co_await next_of_length(limit);
+  auto piece = co_await next_of_length(deadline);
   co_return piece;
+}
+
+// Some bytes, at least one. Errors: the body's end.
+net::Task<Result<std::size_t>> H1Body::receive(std::span<char> into, TimePoint deadline) {
+  net::Worker& worker = co_await net::this_worker();
+  const TimePoint began = worker.now();
+  auto got = co_await stream_.read(into, std::min(deadline, options_.pace.deadline(began)));
+  Error error{Code::closed, Blame::client, Retry::no, 0, "request body"};
+  if (!got) error = got.error();
+  if (!got || *got == 0) {
+    state_ = State::broken;
+    co_return std::unexpected(error);
+  }
+  options_.pace.moved(worker.now() - began, *got);
+  co_return got;
 }
 
 std::size_t H1Body::piece_bytes() const {
@@ -66,9 +79,8 @@ net::Task<Result<Piece>> H1Body::next_of_length(TimePoint deadline) {
     std::memcpy(block->data(), unread_.data(), size);
     unread_ = unread_.subspan(size);
   } else {
-    auto got = co_await stream_.read(std::span(block->data(), piece_bytes()), deadline);
-    if (!got) co_return broken(got.error());
-    if (*got == 0) co_return broken({Code::closed, Blame::client, Retry::no, 0, "request body"});
+    auto got = co_await receive(std::span(block->data(), piece_bytes()), deadline);
+    if (!got) co_return std::unexpected(got.error());
     size = *got;
   }
   left_ -= size;
@@ -102,9 +114,8 @@ net::Task<Result<Piece>> H1Body::next_of_chunks(TimePoint deadline) {
     auto piece = take_chunks();
     if (!piece || !piece->bytes.empty() || piece->last) co_return piece;
     if (!window_) window_ = BlockRef::allocate(kWindowBytes);
-    auto got = co_await stream_.read(std::span(window_->data(), window_->capacity()), deadline);
-    if (!got) co_return broken(got.error());
-    if (*got == 0) co_return broken({Code::closed, Blame::client, Retry::no, 0, "request body"});
+    auto got = co_await receive(std::span(window_->data(), window_->capacity()), deadline);
+    if (!got) co_return std::unexpected(got.error());
     unread_ = std::span(window_->data(), *got);
   }
 }

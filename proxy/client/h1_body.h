@@ -8,6 +8,7 @@
 #include "http/message.h"
 #include "net/stream.h"
 #include "proxy/client/h1_responder.h"
+#include "proxy/client/pace.h"
 #include "proxy/client/request_body.h"
 
 namespace vignette::proxy {
@@ -16,14 +17,14 @@ class H1Body final : public RequestBody {
  public:
   struct Options {
     std::uint64_t max_bytes = 0;  // past it Code::limit
-    Duration stall{};             // no byte for this long: Code::timeout
+    Pace pace;                    // slower than that: Code::timeout
   };
 
   // `received`: what lies behind the head in the connection's buffer, which must stay while this lives.
   H1Body(net::Stream& stream, H1Responder& responder, const http::RequestHead& head, std::span<char> received,
          const Options& options);
 
-  // `deadline` is ignored when the stall limit comes first. Errors: malformed (framing), limit, timeout,
+  // `deadline` is ignored when the pace's comes first. Errors: malformed (framing), limit, timeout,
   // closed, reset; all blame the client.
   net::Task<Result<Piece>> next(TimePoint deadline) override;
 
@@ -40,6 +41,7 @@ class H1Body final : public RequestBody {
   net::Task<Result<Piece>> next_of_length(TimePoint deadline);
   net::Task<Result<Piece>> next_of_chunks(TimePoint deadline);
   net::Task<Result<void>> begin();
+  net::Task<Result<std::size_t>> receive(std::span<char> into, TimePoint deadline);
   Result<Piece> broken(Error error);
   Result<Piece> take_chunks();
   std::size_t piece_bytes() const;

@@ -133,11 +133,11 @@ void H1Connection::start_request() {
   options.version = head.version;
   options.head_only = head.method == http::Method::head;
   options.keep_alive = head.keep_alive && !context_.node.draining;
-  options.send_stall = timeouts.send_stall;
+  work.out.set_pace({timeouts.send_stall, timeouts.min_rate});
   work.responder.emplace(stream_, work.out, context_.http_date(), options);
   if (head.has_body()) {
     work.body.emplace(stream_, *work.responder, head, work.unparsed(),
-                      H1Body::Options{.max_bytes = 0, .stall = timeouts.body_stall});
+                      H1Body::Options{.max_bytes = 0, .pace = {timeouts.body_stall, timeouts.min_rate}});
     work.responder->watch_body(*work.body);
   }
   work.exchange.emplace(context_, facts_, work.head, work.body ? &*work.body : nullptr, *work.responder,
@@ -168,13 +168,14 @@ net::Task<bool> H1Connection::answer() {
       work.responder->keep_alive() && work.out.bytes() < kUnsentLimit && !work.body && next_head_is_here();
   Result<void> sent;
   if (complete && !hold) sent = co_await send_queued();
+  if (!sent) work.exchange->lose_client(sent.error());
   work.exchange->finish();
   co_return complete&& sent;
 }
 
 // Answers that were held for a common write must not wait for anything else.
 net::Task<Result<void>> H1Connection::send_queued() {
-  auto sent = co_await work_->out.flush(stream_, context_.snapshot->config->timeouts.send_stall);
+  auto sent = co_await work_->out.flush(stream_);
   co_return sent;
 }
 
@@ -215,7 +216,8 @@ net::Task<void> H1Connection::refuse(int status, std::string_view reason) {
   work.head.fields.clear();
   H1Responder::Options options;
   options.keep_alive = false;
-  options.send_stall = context_.snapshot->config->timeouts.send_stall;
+  const conf::TimeoutOptions& timeouts = context_.snapshot->config->timeouts;
+  work.out.set_pace({timeouts.send_stall, timeouts.min_rate});
   work.responder.emplace(stream_, work.out, context_.http_date(), options);
   work.exchange.emplace(context_, facts_, work.head, nullptr, *work.responder, work.scratch);
   work.exchange->refuse({.status = status,
@@ -223,7 +225,7 @@ net::Task<void> H1Connection::refuse(int status, std::string_view reason) {
                          .detail = "The request is not well formed.",
                          .retry_after = 0,
                          .allow = status == 405 ? "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH" : ""});
-  auto sent = co_await work.out.flush(stream_, options.send_stall);
+  auto sent = co_await work.out.flush(stream_);
   work.exchange->finish();
   work.clear_request();
   if (sent) co_await linger();

@@ -43,7 +43,7 @@ void H1Responder::queue(std::string_view text) {
 }
 
 net::Task<Result<void>> H1Responder::flush() {
-  auto sent = co_await out_.flush(stream_, options_.send_stall);
+  auto sent = co_await out_.flush(stream_);
   co_return sent;
 }
 

@@ -15,7 +15,6 @@ class H1Responder final : public Responder {
     http::Version version = http::Version::http_1_1;
     bool head_only = false;
     bool keep_alive = true;  // what the request and we would like
-    Duration send_stall{};
   };
 
   H1Responder(net::Stream& stream, OutQueue& out, std::string_view http_date, const Options& options)

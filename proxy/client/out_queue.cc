@@ -107,13 +107,15 @@ void OutQueue::consume(std::size_t sent) {
   }
 }
 
-net::Task<Result<void>> OutQueue::flush(net::Stream& stream, Duration stall) {
+net::Task<Result<void>> OutQueue::flush(net::Stream& stream) {
   net::Worker& worker = co_await net::this_worker();
   while (bytes_ > 0) {
     iovec vectors[kPiecesAWrite];
     std::size_t count = gather(vectors);
-    auto sent = co_await stream.write_some(std::span(vectors, count), worker.now() + stall);
+    const TimePoint began = worker.now();
+    auto sent = co_await stream.write_some(std::span(vectors, count), pace_.deadline(began));
     if (!sent) co_return std::unexpected(sent.error());
+    pace_.moved(worker.now() - began, *sent);
     consume(*sent);
   }
   co_return Result<void>{};

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "net/stream.h"
 #include "net/task.h"
+#include "proxy/client/pace.h"
 
 namespace vignette::proxy {
 
@@ -17,7 +18,7 @@ class OutQueue {
  public:
   // Copies. For heads, chunk framing and other short texts.
   void text(std::string_view bytes);
-  // A writable tail of at least `size` bytes in the text block; commit() says how many were used.
+  // A writable tail of at least `size` bytes in the text block; commit_text() says how many were used.
   char* reserve_text(std::size_t size);
   void commit_text(std::size_t used);
   // References, but for a short body behind the head of the only answer queued, which is copied.
@@ -27,8 +28,10 @@ class OutQueue {
   bool empty() const { return bytes_ == 0; }
   void clear();
 
-  // Sends everything. Each stretch without progress may last `stall`; the error is the stream's.
-  net::Task<Result<void>> flush(net::Stream& stream, Duration stall);
+  // For what is sent from now on, until it is set again.
+  void set_pace(const Pace& pace) { pace_ = pace; }
+  // Sends everything. The error is the stream's: timeout when the client is slower than the pace.
+  net::Task<Result<void>> flush(net::Stream& stream);
 
  private:
   static constexpr std::size_t kTextBlock = 4096;
@@ -45,6 +48,7 @@ class OutQueue {
   std::size_t bytes_ = 0;
   BlockRef text_;
   std::size_t text_used_ = 0;
+  Pace pace_{std::chrono::seconds(60), 0};
 };
 
 }  // namespace vignette::proxy

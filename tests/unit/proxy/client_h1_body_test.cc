@@ -39,10 +39,9 @@ struct Reading {
   }
   // Reads to the end or to an error.
   void read(std::uint64_t max_bytes = 1 << 20) {
-    responder.emplace(client.stream, out, "Sun, 06 Nov 1994 08:49:37 GMT",
-                      H1Responder::Options{.send_stall = 5s});
+    responder.emplace(client.stream, out, "Sun, 06 Nov 1994 08:49:37 GMT", H1Responder::Options{});
     body.emplace(client.stream, *responder, head, std::span(received),
-                 H1Body::Options{.max_bytes = max_bytes, .stall = stall_limit});
+                 H1Body::Options{.max_bytes = max_bytes, .pace = {stall_limit, 0}});
     REQUIRE(client.run(take_all, std::ref(*body), client.worker.now() + 60s, std::ref(got), std::ref(error)));
   }
   std::string surplus() const { return std::string(body->surplus().data(), body->surplus().size()); }

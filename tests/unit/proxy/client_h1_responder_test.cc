@@ -15,13 +15,8 @@ constexpr std::string_view kDate = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 // One answer; sent() is what the client gets of it.
 struct Answering {
-  explicit Answering(H1Responder::Options options = {})
-      : responder(client.stream, out, kDate, with_stall(options)) {}
+  explicit Answering(H1Responder::Options options = {}) : responder(client.stream, out, kDate, options) {}
 
-  static H1Responder::Options with_stall(H1Responder::Options options) {
-    options.send_stall = 5s;
-    return options;
-  }
   static net::Task<void> flush(H1Responder& responder, Result<void>& outcome) {
     auto sent = co_await responder.flush();
     outcome = sent;
@@ -73,7 +68,7 @@ TEST_CASE("An unknown length is chunked for HTTP/1.1") {
 }
 
 TEST_CASE("An unknown length ends with the connection for HTTP/1.0") {
-  Answering a({.version = http::Version::http_1_0, .head_only = false, .keep_alive = true, .send_stall = {}});
+  Answering a({.version = http::Version::http_1_0, .head_only = false, .keep_alive = true});
   a.responder.begin(parts(200, std::nullopt));
   a.responder.append(Slice::copy("hello"));
   a.responder.end();
@@ -82,7 +77,7 @@ TEST_CASE("An unknown length ends with the connection for HTTP/1.0") {
 }
 
 TEST_CASE("An HTTP/1.0 client that may stay is told so") {
-  Answering a({.version = http::Version::http_1_0, .head_only = false, .keep_alive = true, .send_stall = {}});
+  Answering a({.version = http::Version::http_1_0, .head_only = false, .keep_alive = true});
   a.responder.begin(parts(200, 0));
   a.responder.end();
   CHECK(a.responder.keep_alive());
@@ -91,7 +86,7 @@ TEST_CASE("An HTTP/1.0 client that may stay is told so") {
 }
 
 TEST_CASE("An answer to HEAD has the length and no body") {
-  Answering a({.version = http::Version::http_1_1, .head_only = true, .keep_alive = true, .send_stall = {}});
+  Answering a({.version = http::Version::http_1_1, .head_only = true, .keep_alive = true});
   CHECK_FALSE(a.responder.wants_body());
   a.responder.begin(parts(200, 5));
   a.responder.append(Slice::copy("hello"));

@@ -12,7 +12,8 @@ using namespace vignette::proxy::test;
 namespace {
 
 net::Task<void> flush(OutQueue& queue, net::Stream& stream, Duration stall, Result<void>& outcome) {
-  auto sent = co_await queue.flush(stream, stall);
+  queue.set_pace({stall, 0});
+  auto sent = co_await queue.flush(stream);
   outcome = sent;
 }
 
