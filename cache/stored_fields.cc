@@ -1,5 +1,7 @@
 #include "cache/stored_fields.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "cache/object.h"
 #include "cache/purge/cache_groups.h"
@@ -70,11 +72,15 @@ bool read_stored_fields(std::string_view stored, std::string& names, http::Field
 
 void append_tags(const http::FieldList& fields, std::string& out) {
   const std::size_t start = out.size();
-  const auto add = [&](std::string_view word) {
-    if (word.empty() || word.front() == kInternalTag) return;
-    if (out.size() - start + word.size() + 1 > kMaxTagBytes) return;
+  bool has_more = false;
+  const auto append = [&](std::string_view word) {
     if (out.size() != start) out += ' ';
     out += word;
+  };
+  const auto add = [&](std::string_view word) {
+    if (word.empty() || word.front() == kInternalTag) return;
+    has_more = has_more || out.size() - start + word.size() + 1 > kMaxTagBytes;
+    if (!has_more) append(word);
   };
   std::vector<std::string> groups;
   for (const http::Field& field : fields) {
@@ -91,6 +97,7 @@ void append_tags(const http::FieldList& fields, std::string& out) {
     }
   }
   for (const std::string& group : groups) add(tag_word(group));
+  if (has_more || groups.size() > kMaxCacheGroups) append(kManyTags);
 }
 
 }  // namespace vignette::cache

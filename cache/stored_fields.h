@@ -29,8 +29,8 @@ bool read_stored_fields(std::string_view stored, std::string& names, http::Field
 bool is_tag_field(std::string_view name);
 bool has_tags(const http::FieldList& fields);
 
-// Purge tags as words (purge/identity.h): separated by one space, at most kMaxTagBytes in all (later ones are
-// left out).
+// Purge tags as words (purge/identity.h): separated by one space, at most kMaxTagBytes in all. Where some are
+// left out, as of more than kMaxCacheGroups groups, kManyTags is the last word.
 inline constexpr std::size_t kMaxTagBytes = 8 * 1024;
 void append_tags(const http::FieldList& fields, std::string& out);
 

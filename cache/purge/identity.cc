@@ -59,6 +59,8 @@ bool is_origin_tag(std::string_view word) { return word.starts_with(kOriginTag);
 
 bool is_group_tag(std::string_view word) { return word.starts_with(kGroupTag); }
 
+bool is_given_tag(std::string_view word) { return !word.starts_with(kInternalTag) || is_group_tag(word); }
+
 std::string_view primary_part(std::string_view key_string) {
   return key_string.substr(0, key_string.find('\n'));
 }

@@ -29,6 +29,11 @@ std::string original_tag(std::string_view key_string);
 std::string group_tag(std::string_view key_string, std::string_view group);
 bool is_origin_tag(std::string_view word);
 bool is_group_tag(std::string_view word);
+// Of an object that has more tags than are kept: each purge by a tag or a group takes it, since it may be
+// meant.
+inline constexpr std::string_view kManyTags = "\x01t:";
+// A tag or a group that an origin or an operator named: not one of the words that the node finds names for.
+bool is_given_tag(std::string_view word);
 
 // The canonical key without the LF VARIANT part. A view into `key_string`.
 std::string_view primary_part(std::string_view key_string);

@@ -36,6 +36,25 @@ PurgeRecord record_of(const PurgeTarget& target, PurgeMode mode, std::uint64_t e
   return record;
 }
 
+bool names_given_tag(const PurgeTarget& target) {
+  return target.kind == PurgeKind::tag && is_given_tag(target.name);
+}
+
+// What takes objects with too many tags comes first: a purge whose write was cut short did not happen, but
+// may take too much.
+std::vector<PurgeRecord> records_of(std::span<const PurgeTarget> targets, PurgeMode mode,
+                                    const PurgeReceipt& receipt) {
+  std::vector<PurgeRecord> records;
+  const auto add = [&](const PurgeTarget& target) {
+    records.push_back(record_of(target, mode, receipt.sequence, receipt.at));
+  };
+  if (std::ranges::any_of(targets, names_given_tag)) {
+    add({.kind = PurgeKind::tag, .name = std::string(kManyTags), .origin = {}});
+  }
+  std::ranges::for_each(targets, add);
+  return records;
+}
+
 Verdict verdict_of(const PurgeEpoch& epoch, std::uint64_t sequence) {
   if (sequence < epoch.hard) return Verdict::dead;
   return sequence < epoch.soft ? Verdict::stale : Verdict::live;
@@ -128,10 +147,7 @@ Result<PurgeReceipt> PurgeBook::purge(std::span<const PurgeTarget> targets, Purg
   if (auto sound = check(targets); !sound) return std::unexpected(sound.error());
   const std::lock_guard one(purging_);
   const PurgeReceipt receipt{.sequence = sequence() + 1, .at = clock_.wall()};
-  std::vector<PurgeRecord> records;
-  for (const PurgeTarget& target : targets) {
-    records.push_back(record_of(target, mode, receipt.sequence, receipt.at));
-  }
+  const std::vector<PurgeRecord> records = records_of(targets, mode, receipt);
   if (auto room = make_room(records); !room) return std::unexpected(room.error());
   if (auto written = write_journal(records, durability); !written) return std::unexpected(written.error());
   apply(records, receipt.sequence);

@@ -20,7 +20,7 @@ PurgedBy purged_by(PurgeKind kind, std::string_view word) {
       break;
   }
   if (is_origin_tag(word)) return PurgedBy::origin;
-  return word.starts_with(kInternalTag) && !is_group_tag(word) ? PurgedBy::url : PurgedBy::tag;
+  return is_given_tag(word) || word == kManyTags ? PurgedBy::tag : PurgedBy::url;
 }
 
 std::string purged_name(std::string_view word) {

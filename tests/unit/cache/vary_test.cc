@@ -4,6 +4,7 @@
 
 #include "cache/fill_table.h"
 #include "cache/memory_store.h"
+#include "cache/purge/identity.h"
 #include "cache/stored_fields.h"
 #include "cache_support.h"
 
@@ -136,6 +137,12 @@ TEST_CASE("tags of all three fields are collected up to the limit") {
   append_tags(fields, tags);
   CHECK(tags == "a b c d");
   std::string many;
+  append_tags(one("xkey", std::string(kMaxTagBytes - 1, 'x')), many);
+  CHECK(many == std::string(kMaxTagBytes - 1, 'x'));
+  many.clear();
   append_tags(one("xkey", std::string(kMaxTagBytes, 'x')), many);
-  CHECK(many.empty());
+  CHECK(many == kManyTags);
+  many.clear();
+  append_tags(one("xkey", "a " + std::string(kMaxTagBytes - 2, 'x') + " b"), many);
+  CHECK(many == "a " + std::string(kManyTags));
 }
