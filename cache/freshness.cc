@@ -167,20 +167,6 @@ void set_stale_windows(const http::ResponseDirectives& directives, const CachePo
 
 }  // namespace
 
-std::string_view to_string(Serve serve) {
-  switch (serve) {
-    case Serve::fresh:
-      return "fresh";
-    case Serve::stale_while_revalidate:
-      return "stale-while-revalidate";
-    case Serve::stale_if_error:
-      return "stale-if-error";
-    case Serve::must_revalidate:
-      return "must-revalidate";
-  }
-  return "unknown";
-}
-
 RequestFacts RequestFacts::of(const http::RequestHead& request) {
   RequestFacts facts;
   facts.method = request.method;

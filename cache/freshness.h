@@ -82,7 +82,6 @@ enum class Serve : std::uint8_t {
   stale_if_error,          // ask the origin first; if that fails, this may be sent
   must_revalidate,         // ask the origin first; nothing else is allowed
 };
-std::string_view to_string(Serve serve);
 
 struct ServeDecision {
   Serve serve = Serve::must_revalidate;

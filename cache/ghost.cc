@@ -59,9 +59,4 @@ bool GhostQueue::take(std::uint64_t hash, std::size_t capacity) {
   return false;
 }
 
-void GhostQueue::clear() {
-  entries_ = {};
-  additions_ = 0;
-}
-
 }  // namespace vignette::cache

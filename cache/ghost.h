@@ -15,7 +15,6 @@ class GhostQueue {
   void add(std::uint64_t hash, std::size_t capacity);
   // Whether it was there; it is not afterwards.
   bool take(std::uint64_t hash, std::size_t capacity);
-  void clear();
   std::size_t footprint() const { return entries_.capacity() * sizeof(Entry); }
 
  private:

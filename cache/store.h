@@ -60,9 +60,10 @@ class Store {
   virtual Lookup try_lookup(const Key& key, std::string_view key_string) = 0;
   // The same without counting or ranking; null for a miss and for what would have to wait.
   virtual ObjectRef peek(const Key& key, std::string_view key_string) const = 0;
-  // Whether a lookup would in all likelihood hit, in whatever tier, waiting or not. Counts and ranks nothing.
-  virtual bool contains(const Key& key, std::string_view key_string) const {
-    return static_cast<bool>(peek(key, key_string));
+  // Whether a lookup would in all likelihood hit, in whatever tier, waiting or not; false: it would miss.
+  // Counts and ranks nothing.
+  virtual bool may_have(const Key& key, std::string_view key_string) const {
+    return peek(key, key_string) != nullptr;
   }
   // Posts the answer (hit or miss) to `executor`, exactly once, unless that has stopped. `key_string` is
   // copied where needed.
@@ -89,10 +90,6 @@ class Store {
   // What judges objects: dead ones are misses here, and fills take their sequence from it. Null: nothing is
   // ever purged.
   virtual const PurgeBook* purges() const { return nullptr; }
-  // False: there is nothing under this key for sure. Cheap, and does not count as a lookup.
-  virtual bool may_have(const Key& key, std::string_view key_string) const {
-    return peek(key, key_string) != nullptr;
-  }
   // What remembers why objects are not there; null: nothing does.
   virtual MissBook* misses() const { return nullptr; }
   // For reports: count and rank nothing, and tell of purged objects, too. inspect() is what lies there, in

@@ -41,9 +41,6 @@ class TieredStore final : public Store {
 
   Lookup try_lookup(const Key& key, std::string_view key_string) override;
   ObjectRef peek(const Key& key, std::string_view key_string) const override;
-  bool contains(const Key& key, std::string_view key_string) const override {
-    return may_have(key, key_string);
-  }
   bool may_have(const Key& key, std::string_view key_string) const override;
   const PurgeBook* purges() const override { return memory_.purges(); }
   MissBook* misses() const override { return &misses_; }

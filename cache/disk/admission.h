@@ -32,8 +32,8 @@ struct AdmissionCandidate {
 // One user at a time; no clock of its own, so a replay judges as the node did.
 class AdmissionPolicy {
  public:
-  static constexpr std::uint64_t kMaxRemembered = std::uint64_t{1}
-                                                  << 20;  // fingerprints, 12 to 24 bytes each
+  // Fingerprints, of 12 to 24 bytes each.
+  static constexpr std::uint64_t kMaxRemembered = std::uint64_t{1} << 20;
   // A budget may be saved up for this part of a day; what is derived leaves half of that to originals.
   static constexpr std::uint64_t kBurstsPerDay = 24;
 

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "cache/purge/identity.h"
 
 namespace vignette::cache {
 namespace {
@@ -16,8 +17,7 @@ namespace {
 // A picture made from another one can be made again without asking the origin; a chunk of a large object,
 // which names its whole in the same way, can not.
 bool is_derived(const Object& object) {
-  return object.tags().find("\x01k:") != std::string_view::npos &&
-         object.key_string().find("\nchunk=") == std::string_view::npos;
+  return has_original_tag(object.tags()) && object.key_string().find("\nchunk=") == std::string_view::npos;
 }
 
 std::uint64_t mixed(std::uint64_t number) {

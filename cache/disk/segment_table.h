@@ -70,7 +70,6 @@ class SegmentTable {
   // The one that is opened next, when nothing is drained.
   std::optional<std::uint32_t> next_free() const;
   std::size_t free_segments() const { return free_.size(); }
-  std::size_t sealed_segments() const { return sealed_.size(); }
   std::size_t quarantined_segments() const { return quarantined_; }
   // In the order in which they are used again, unless something fails: free ones, then the oldest.
   std::vector<std::uint32_t> order_of_use() const;

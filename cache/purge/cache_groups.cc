@@ -1,5 +1,7 @@
 #include "cache/purge/cache_groups.h"
 
+#include <algorithm>
+
 namespace vignette::cache {
 namespace {
 

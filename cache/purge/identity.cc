@@ -55,6 +55,9 @@ std::string group_tag(std::string_view key_string, std::string_view group) {
   return std::string(kGroupTag) + hex16(hash64(name));
 }
 
+// Only the node's own words hold the byte that it begins with, and only as their first.
+bool has_original_tag(std::string_view tags) { return tags.find(kOriginalTag) != tags.npos; }
+
 bool is_origin_tag(std::string_view word) { return word.starts_with(kOriginTag); }
 
 bool is_group_tag(std::string_view word) { return word.starts_with(kGroupTag); }

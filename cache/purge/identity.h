@@ -27,6 +27,8 @@ std::string original_tag(std::string_view key_string);
 // "\x01g:HEX": in this group (RFC 9875), which is one of the URL origin alone that the key string states by
 // its host and the first line of its variant; "" when it has no host.
 std::string group_tag(std::string_view key_string, std::string_view group);
+// Whether among these words is an original_tag().
+bool has_original_tag(std::string_view tags);
 bool is_origin_tag(std::string_view word);
 bool is_group_tag(std::string_view word);
 // Of an object that has more tags than are kept: each purge by a tag or a group takes it, since it may be

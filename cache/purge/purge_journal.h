@@ -1,9 +1,8 @@
 // The file that purges survive in: a header with the state when it was written, then a record for each purge
 // since. Appended and synced before a purge counts; written anew beside it and renamed when it has grown.
 //
-//   header = "VGNPURGE" | version u32 | zero u32 | sequence u64 | everything hard u64, soft u64, soft at i64
-//   |
-//            check u64 (XXH3 of all before it)
+//   header = "VGNPURGE" | version u32 | zero u32 | sequence u64
+//            | everything hard u64 | everything soft u64 | soft at i64 | check u64 (XXH3 of all before it)
 //
 // One thread at a time but for what is marked; every call may block.
 #pragma once

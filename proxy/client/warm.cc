@@ -56,7 +56,7 @@ WarmReply failed(int status, std::string reason) {
 }
 
 bool has(WorkerContext& context, const std::string& key_string) {
-  return context.node.store.contains(cache::hash_key(key_string), key_string);
+  return context.node.store.may_have(cache::hash_key(key_string), key_string);
 }
 
 bool is_resident(WorkerContext& context, const std::string& key_string) {

@@ -36,7 +36,7 @@ std::uint64_t LargeReader::missing() const {
   const std::uint64_t end = std::min(last_chunk() + 1, first + kMostLookedFor);
   for (std::uint64_t index = first; index < end; ++index) {
     const cache::Key key = cache::chunk_key(manifest(), index, key_string);
-    if (!context_.node.store.contains(key, key_string)) ++missing;
+    if (!context_.node.store.may_have(key, key_string)) ++missing;
   }
   return missing + (last_chunk() + 1 - end);
 }
@@ -152,7 +152,7 @@ std::uint64_t LargeReader::last_missing(std::uint64_t first) const {
   std::uint64_t last = first;
   for (; last < end; ++last) {
     const cache::Key key = cache::chunk_key(manifest(), last + 1, key_string);
-    if (context_.node.store.contains(key, key_string)) break;
+    if (context_.node.store.may_have(key, key_string)) break;
   }
   return last;
 }

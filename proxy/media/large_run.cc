@@ -272,7 +272,7 @@ void start_range_run(WorkerContext& context, std::unique_ptr<RangeJob> job) {
 
 bool is_current(const cache::Store& store, const cache::Object& manifest) {
   const cache::ObjectRef now = store.peek(manifest.key(), manifest.key_string());
-  if (!now) return store.contains(manifest.key(), manifest.key_string());
+  if (!now) return store.may_have(manifest.key(), manifest.key_string());
   return now->etag() == manifest.etag() && now->content_length() == manifest.content_length();
 }
 
