@@ -29,7 +29,9 @@ std::uint64_t slot_hash(std::uint64_t low) { return low >> kBytesBits; }
 
 }  // namespace
 
-DiskIndex::DiskIndex() : shards_(std::make_unique<std::array<Shard, kShards>>()) {}
+DiskIndex::DiskIndex(const HashSecret& secret) : shards_(std::make_unique<std::array<Shard, kShards>>()) {
+  for (Shard& shard : *shards_) shard.secret = secret;
+}
 DiskIndex::~DiskIndex() = default;
 
 std::uint64_t DiskIndex::hash_in_shard(std::uint64_t hash) { return hash & kShardHashMask; }
@@ -53,14 +55,16 @@ DiskPlace DiskIndex::unpack(const Slot& slot) {
           .was_hit = (slot.high & kHit) != 0};
 }
 
-// Both follow from the bits in the slot, so a shard can be rebuilt at any size. The first keeps the order of
-// hashes: what was copied out shard by shard goes in again from one end to the other.
+// `even`: any number of 64 bits, as likely as any other.
+std::size_t DiskIndex::Shard::bucket_at(std::uint64_t even) const {
+  return static_cast<std::size_t>((even >> kBytesBits) * buckets.size() >> kShardHashBits);
+}
+// Both follow from the bits in the slot, so a shard can be rebuilt at any size.
 std::size_t DiskIndex::Shard::first_bucket(std::uint64_t hash) const {
-  return static_cast<std::size_t>(hash * buckets.size() >> kShardHashBits);
+  return bucket_at(spread(hash, 0, secret));
 }
 std::size_t DiskIndex::Shard::second_bucket(std::uint64_t hash) const {
-  const std::uint64_t mixed = (hash + 1) * 0xD6E8FEB86659FD93 >> kBytesBits;
-  return static_cast<std::size_t>(mixed * buckets.size() >> kShardHashBits);
+  return bucket_at(spread(0, hash, secret));
 }
 
 DiskIndex::Slot* DiskIndex::Shard::find(std::uint64_t hash) {

@@ -1,4 +1,5 @@
-// Where the needles of one volume lie: 16 bytes a slot, buckets of four, two buckets a key (cuckoo).
+// Where the needles of one volume lie: 16 bytes a slot, buckets of four, two buckets a key (cuckoo), which
+// follow from its hash and a secret, so that nobody can make up keys that crowd the same two.
 //
 // A slot has 44 bits of the key's hash (8 of them by its shard), so a clash finds another object's needle
 // about once in 10^6 lookups of absent keys at 10^7 objects; the key string in the needle decides, and a
@@ -47,7 +48,7 @@ class DiskIndex {
     DiskPlace place;
   };
 
-  DiskIndex();
+  explicit DiskIndex(const HashSecret& secret = process_secret());
   ~DiskIndex();
   DiskIndex(const DiskIndex&) = delete;
   DiskIndex& operator=(const DiskIndex&) = delete;
@@ -95,10 +96,12 @@ class DiskIndex {
     void reserve(std::size_t objects);
 
     mutable std::mutex mutex;
+    HashSecret secret;
     std::vector<Bucket> buckets;
     std::size_t count = 0;
 
    private:
+    std::size_t bucket_at(std::uint64_t even) const;
     std::size_t first_bucket(std::uint64_t hash) const;
     std::size_t second_bucket(std::uint64_t hash) const;
     Slot* free_slot(std::size_t bucket);

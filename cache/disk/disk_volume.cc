@@ -90,7 +90,7 @@ bool DiskVolume::bury(const Key& key) {
 }
 
 void DiskVolume::clear() {
-  std::unordered_map<std::uint64_t, Pending> pending;
+  decltype(pending_) pending;
   OpenedRef opened;
   {
     const std::lock_guard lock(mutex_);

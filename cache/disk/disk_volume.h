@@ -35,6 +35,7 @@
 
 #include "base/bounded_pool.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "cache/disk/disk_index.h"
 #include "cache/disk/disk_stats.h"
@@ -228,8 +229,8 @@ class DiskVolume final : private ReclaimPolicy {
   mutable std::mutex mutex_;  // guards what follows, up to the next comment
   std::condition_variable wake_;
   OpenedRef opened_;  // null while offline
-  std::unordered_map<std::uint64_t, Pending> pending_;
-  std::unordered_map<std::uint64_t, Key> owed_;
+  std::unordered_map<std::uint64_t, Pending, SpreadHash> pending_;
+  std::unordered_map<std::uint64_t, Key, SpreadHash> owed_;
   std::deque<Job> queue_;
   std::vector<ErasedDone> erase_wanted_;
   std::uint64_t queue_bytes_ = 0;

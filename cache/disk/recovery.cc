@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/hash.h"
 #include "cache/disk/disk_index.h"
 #include "cache/disk/footer.h"
 #include "cache/disk/snapshot.h"
@@ -30,7 +31,7 @@ struct Recovery::Work {
   std::deque<std::uint32_t> expected;           // in the order in which they were used since
   std::size_t unchanged = 0;                    // of those, in a row
   std::deque<SegmentPlace> log;                 // to be replayed, oldest first
-  std::unordered_map<std::uint64_t, Location> erased;
+  std::unordered_map<std::uint64_t, Location, SpreadHash> erased;
   std::vector<RecoveredEntry> block;  // of the snapshot
 };
 

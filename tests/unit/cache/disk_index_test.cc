@@ -4,9 +4,12 @@
 
 #include "cache/disk/disk_index.h"
 
+using namespace vignette;
 using namespace vignette::cache;
 
 namespace {
+
+constexpr HashSecret kSecret = {.first = 0x243f6a8885a308d3, .second = 0x13198a2e03707344};
 
 // An even 64-bit stream (splitmix64).
 std::uint64_t mixed(std::uint64_t number) {
@@ -30,7 +33,7 @@ void fill(DiskIndex& index, std::uint64_t objects) {
 }  // namespace
 
 TEST_CASE("A slot keeps the widest values there are") {
-  DiskIndex index;
+  DiskIndex index(kSecret);
   const DiskPlace widest{
       .offset = DiskIndex::kMaxOffset, .bytes = DiskIndex::kMaxBytes, .generation = 0xFFFF, .was_hit = true};
   const std::uint64_t hash = (std::uint64_t{1} << DiskIndex::kHashBits) - 1;
@@ -44,7 +47,7 @@ TEST_CASE("A slot keeps the widest values there are") {
 }
 
 TEST_CASE("Only what still lies where it was is moved or erased") {
-  DiskIndex index;
+  DiskIndex index(kSecret);
   index.put(7, place_number(1));
   CHECK_FALSE(index.erase_at(7, place_number(2).offset));
   CHECK_FALSE(index.move(7, place_number(2).offset, place_number(3)));
@@ -59,7 +62,7 @@ TEST_CASE("Only what still lies where it was is moved or erased") {
 }
 
 TEST_CASE("A hit is remembered until the object moves") {
-  DiskIndex index;
+  DiskIndex index(kSecret);
   index.put(7, place_number(1));
   CHECK_FALSE(index.find(7)->was_hit);
   index.find_and_mark(7);
@@ -69,7 +72,7 @@ TEST_CASE("A hit is remembered until the object moves") {
 }
 
 TEST_CASE("The index does what a map does") {
-  DiskIndex index;
+  DiskIndex index(kSecret);
   std::map<std::uint64_t, DiskPlace> model;
   std::mt19937 random(GENERATE(1u, 2u, 3u));
   for (std::uint64_t step = 0; step < 30'000; ++step) {
@@ -104,7 +107,7 @@ TEST_CASE("The index does what a map does") {
 }
 
 TEST_CASE("An object costs at most 20 bytes at every size, and none is lost") {
-  DiskIndex index;
+  DiskIndex index(kSecret);
   std::uint64_t objects = 0;
   for (const std::uint64_t next : {100'000u, 110'000u, 140'000u, 170'000u, 200'000u}) {
     for (; objects < next; ++objects) index.put(hash_number(objects), place_number(objects));
@@ -120,8 +123,19 @@ TEST_CASE("An object costs at most 20 bytes at every size, and none is lost") {
   CHECK(found == 0);
 }
 
+// Hashes that were near each other in both buckets when these followed from the hash alone.
+TEST_CASE("Keys that are made up to crowd the same buckets cost no more room than others") {
+  DiskIndex index(kSecret);
+  std::uint64_t objects = 0;
+  for (std::uint64_t hash = 0; objects < 4000; ++hash) {
+    if ((hash + 1) * 0xD6E8FEB86659FD93 >> 58 == 0) index.put(hash, place_number(objects++));
+  }
+  CHECK(index.size() == 4000);
+  CHECK(index.footprint() <= DiskIndex(kSecret).footprint() + 4000 * 20);
+}
+
 TEST_CASE("What one index gave shard by shard another takes whole, but for what it has already") {
-  DiskIndex index, other;
+  DiskIndex index(kSecret), other({.first = 1, .second = 2});
   fill(index, 50'000);
   const DiskPlace newer{.offset = 64, .bytes = 64, .generation = 9};
   other.put(hash_number(7), newer);
@@ -137,7 +151,7 @@ TEST_CASE("What one index gave shard by shard another takes whole, but for what 
 }
 
 TEST_CASE("A reserved index takes its objects without growing") {
-  DiskIndex index;
+  DiskIndex index(kSecret);
   index.reserve(100'000);
   const std::size_t before = index.footprint();
   fill(index, 100'000);
