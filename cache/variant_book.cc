@@ -7,6 +7,10 @@
 namespace vignette::cache {
 namespace {
 
+// What the containers and the allocator take beside the texts.
+constexpr std::size_t kUrlBytes = 256;
+constexpr std::size_t kValueBytes = 64;
+
 // The key string above the values; nullopt when the object lies under no key of its own.
 std::optional<std::string_view> primary_of(const Object& variant) {
   std::string_view key = variant.key_string();
@@ -19,17 +23,26 @@ std::optional<std::string_view> primary_of(const Object& variant) {
 
 }  // namespace
 
+std::size_t VariantBook::Url::footprint() const {
+  return kUrlBytes + primary.size() + values.size() * kValueBytes + bytes;
+}
+
+void VariantBook::forget_oldest(Shard& shard) {
+  const Url& oldest = shard.urls.back();
+  shard.bytes -= oldest.footprint();
+  shard.by_primary.erase(oldest.primary);
+  shard.urls.pop_back();
+}
+
 VariantBook::Url& VariantBook::find_or_add(Shard& shard, std::string_view primary) {
   if (auto known = shard.by_primary.find(primary); known != shard.by_primary.end()) {
     shard.urls.splice(shard.urls.begin(), shard.urls, known->second);
     return shard.urls.front();
   }
-  if (shard.urls.size() >= kMaxVariedUrlsPerShard) {
-    shard.by_primary.erase(shard.urls.back().primary);
-    shard.urls.pop_back();
-  }
+  if (shard.urls.size() >= kMaxVariedUrlsPerShard) forget_oldest(shard);
   shard.urls.push_front({.primary = std::string(primary), .values = {}});
   shard.by_primary.emplace(shard.urls.front().primary, shard.urls.begin());
+  shard.bytes += shard.urls.front().footprint();
   return shard.urls.front();
 }
 
@@ -41,11 +54,14 @@ void VariantBook::note(const Object& variant) {
   const std::lock_guard lock(shard.mutex);
   Url& url = find_or_add(shard, *primary);
   if (std::ranges::find(url.values, values) != url.values.end()) return;
+  shard.bytes -= url.footprint();
   url.values.emplace_back(values);
   url.bytes += values.size();
   while (url.values.size() > kMaxVariants || (url.bytes > kMaxVariantBytes && url.values.size() > 1)) {
     drop_least_used(url, values);
   }
+  shard.bytes += url.footprint();
+  while (shard.bytes > kMaxVariantShardBytes && shard.urls.size() > 1) forget_oldest(shard);
 }
 
 std::vector<std::string> VariantBook::values_of(std::string_view primary) const {

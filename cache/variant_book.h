@@ -28,6 +28,8 @@ namespace vignette::cache {
 inline constexpr std::size_t kMaxVariants = 64;             // of one URL
 inline constexpr std::size_t kMaxVariantBytes = 16 * 1024;  // of their selecting values, of one URL
 inline constexpr std::size_t kMaxVariedUrlsPerShard = 128;  // of 16 shards
+// Of a shard's URLs and values together, with what keeping each costs: 4 MiB in all.
+inline constexpr std::size_t kMaxVariantShardBytes = 256 * 1024;
 
 class VariantBook {
  public:
@@ -50,15 +52,18 @@ class VariantBook {
     std::string primary;  // the key string without the values
     std::vector<std::string> values;
     std::size_t bytes = 0;  // of the values
+    std::size_t footprint() const;
   };
   using Urls = std::list<Url>;  // noted last first
   struct Shard {
     mutable std::mutex mutex;
     Urls urls;
+    std::size_t bytes = 0;                                            // footprints of all
     std::unordered_map<std::string_view, Urls::iterator> by_primary;  // views into `urls`
   };
 
   static Url& find_or_add(Shard& shard, std::string_view primary);
+  static void forget_oldest(Shard& shard);
   void drop_least_used(Url& url, std::string_view kept);
 
   Store& store_;

@@ -102,6 +102,21 @@ TEST_CASE("more URLs than the book has pages make it forget, not fail") {
   CHECK(rig.store.stats().objects == urls + kMaxVariants);
 }
 
+TEST_CASE("URLs with long values leave room for fewer URLs, and those noted last stay") {
+  Rig rig;
+  constexpr std::size_t kUrls = 2048;
+  constexpr std::size_t kLong = 8000;
+  const auto url = [](std::size_t i) { return "h/" + std::to_string(i); };
+  for (std::size_t i = 0; i < kUrls; ++i) rig.book.note(*variant(url(i), std::string(kLong, 'v')));
+  std::size_t remembered = 0;
+  for (std::size_t i = 0; i < kUrls; ++i) {
+    for (const std::string& values : rig.book.values_of(url(i))) remembered += values.size();
+  }
+  CHECK(remembered <= 16 * kMaxVariantShardBytes);
+  CHECK(remembered > 8 * kMaxVariantShardBytes);
+  CHECK(rig.book.values_of(url(kUrls - 1)).size() == 1);
+}
+
 TEST_CASE("an object without a key of its own variant is no variant") {
   Rig rig;
   rig.book.note(*object_for("h/a", 1));
