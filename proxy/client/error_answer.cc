@@ -12,6 +12,10 @@ constexpr int kRetryAfter = 1;
 
 }  // namespace
 
+ErrorAnswer answer_for_full_head() {
+  return {.status = 431, .reason = "header_too_large", .detail = "The request's header is too large."};
+}
+
 ErrorAnswer answer_for(const Error& error) {
   ErrorAnswer answer{
       .status = 502, .reason = to_string(error.code), .detail = {}, .retry_after = 0, .allow = {}};

@@ -17,6 +17,8 @@ struct ErrorAnswer {
   std::string_view allow = {};  // 405: the Allow field
 };
 
+// Of a request whose fields leave no room for those that tell its origin of the client.
+ErrorAnswer answer_for_full_head();
 // Of a fetch that brought no usable answer: timeouts 504, what is out of room or down 503 with
 // Retry-After, everything else an origin did 502.
 ErrorAnswer answer_for(const Error& error);

@@ -192,15 +192,17 @@ void Exchange::object_path(std::string_view path) {
   std::size_t cut = std::min(path.size(), route_->options->path.size());
   if (cut > 0 && path[cut - 1] == '/') --cut;
   origin_path_ = path.substr(cut);
-  if (!origin_path_.starts_with('/')) origin_path_ = keep("/" + std::string(origin_path_));
+  if (origin_path_.starts_with('/')) return;
+  scratch_.made.assign("/").append(origin_path_);
+  origin_path_ = scratch_.made;
 }
 
 // Path and query as received, in origin-form also when the target came in absolute-form.
 std::string_view Exchange::request_uri() {
   if (head_.target.starts_with('/')) return head_.target;
-  std::string uri(head_.path);
-  if (head_.has_query) uri.append("?").append(head_.query);
-  return keep(uri);
+  scratch_.made = head_.path;
+  if (head_.has_query) scratch_.made.append("?").append(head_.query);
+  return scratch_.made;
 }
 
 // What the client itself speaks, which a trusted hop in front knows better.
@@ -214,13 +216,11 @@ std::string_view Exchange::viewer_scheme() const {
 // who asked in the same way. Keys leave out ports 80 and 443, which the other scheme must not; and the host
 // that a trusted hop tells is not always one that it checked.
 std::string_view Exchange::viewer_origin() {
-  std::string_view scheme = viewer_scheme();
   std::string_view told = head_.fields.value(http::FieldId::x_forwarded_host);
   if (told == head_.authority || !in_networks(snapshot_->config->server.trusted, client_.peer)) told = {};
-  if (told.empty() && !is_odd_port(scheme, head_.port)) return scheme;
-  std::string text;
-  append_viewer_origin(scheme, head_.port, told, text);
-  return keep(text);
+  scratch_.variant.clear();
+  append_viewer_origin(viewer_scheme(), head_.port, told, scratch_.variant);
+  return scratch_.variant;
 }
 
 bool Exchange::may_use_cache() const {
@@ -231,6 +231,13 @@ bool Exchange::may_use_cache() const {
 // A HEAD becomes a GET only where answers are sure to be kept; elsewhere it would cost a body for nothing.
 bool Exchange::may_fill_cache() const {
   return head_.method == http::Method::get || route_->cache_policy.mode == cache::CacheMode::on;
+}
+
+// Whether the last answer under this key was not for others, and this request wants a part of one or names
+// one that it has: a fill would ask for the whole without conditions, and nothing of that would be kept.
+bool Exchange::is_passed_by() const {
+  if (found_ || image_ || std::ranges::none_of(head_.fields, is_left_out_of_fills)) return false;
+  return context_.node.fills.passes_for(key_, context_.loop.now()) > Duration::zero();
 }
 
 void Exchange::plan_pass() {
@@ -274,14 +281,11 @@ bool Exchange::decide_origin() {
 bool Exchange::make_servers_key() {
   const conf::RouteCacheKey& rule = route_->options->cache.key;
   fill_query_ = select_query(rule, head_.has_query, head_.query, scratch_.query);
-  std::string_view variant = viewer_origin();
-  if (!rule.headers.empty() || !rule.cookies.empty()) {
-    scratch_.key = variant;
-    if (!append_key_fields(rule, head_.fields, scratch_.key)) return false;
-    variant = keep(scratch_.key);
-  }
-  key_ = cache::build_key({.host = head_.authority, .path = path_, .query = fill_query_, .variant = variant},
-                          scratch_.key);
+  viewer_origin();  // into the variant
+  if (!append_key_fields(rule, head_.fields, scratch_.variant)) return false;
+  key_ = cache::build_key(
+      {.host = head_.authority, .path = path_, .query = fill_query_, .variant = scratch_.variant},
+      scratch_.key);
   return true;
 }
 

@@ -43,6 +43,8 @@ struct WorkerContext;
 // Memory of exchanges, kept by the connection's work so that it is warm.
 struct ExchangeScratch {
   std::string path;        // normalised
+  std::string made;        // the origin's path or the URI, where it is no view of the request
+  std::string variant;     // how the client came, and what of its fields the key has
   std::string key;         // canonical cache key
   std::string query;       // as key and origin have it, where the route selects from it
   std::string names;       // of stored fields that are edited on the way out
@@ -51,6 +53,8 @@ struct ExchangeScratch {
 
   void clear() {
     path.clear();
+    made.clear();
+    variant.clear();
     key.clear();
     query.clear();
     names.clear();
@@ -108,6 +112,7 @@ class Exchange {
   const http::RequestDirectives* obeyed();
   bool may_use_cache() const;
   bool may_fill_cache() const;
+  bool is_passed_by() const;
   void plan_pass();
 
   // Answering from the cache (exchange_cached.cc)
@@ -137,13 +142,14 @@ class Exchange {
   net::Task<void> send_chunks(LargeReader& reader);
   LargeSourceRef large_source(cache::ObjectRef manifest);
   void note_missing(const LargeReader& reader);
+  void forget_hit();
   bool could_not_begin(const cache::Object& manifest, const Error& error);
 
   // Passing through (exchange_pass.cc)
   net::Task<void> pass_through();
   net::Task<void> relay(OriginResponse& response);
   OriginRequest origin_request();
-  void prepare_origin_fields();
+  bool prepare_origin_fields();
 
   // Answering (exchange_answer.cc)
   void begin(int status, const http::FieldList* fields, Slice wire, std::optional<std::uint64_t> length);
@@ -155,7 +161,7 @@ class Exchange {
   bool needs_field_edits() const;
   void note_in_sketches();
   void edit_fields(http::FieldList& fields);
-  std::string_view keep(std::string_view text);
+  std::optional<std::string_view> keep(std::string_view text);
 
   net::Task<void> answer_gallery();
 
@@ -198,7 +204,7 @@ class Exchange {
   std::uint64_t object_bytes_ = 0;  // of the stored answer, where it is known
   http::ByteRange range_;           // with answer_is_part_
   bool answer_is_part_ = false;
-  bool origin_fields_ready_ = false;
+  std::optional<bool> has_origin_fields_;  // once they were set: whether all of them fit
 
   int answered_ = 0;         // status; 0: none
   std::string_view reason_;  // of a refusal or failure; static

@@ -15,10 +15,8 @@ constexpr std::uint64_t kObjectOverhead = 512;  // of memory, beside the body; a
 
 }  // namespace
 
-std::string_view Exchange::keep(std::string_view text) {
-  auto kept = scratch_.texts.copy(text);
-  return kept ? *kept : std::string_view();
-}
+// Until the exchange ends; nullopt when there is no more room.
+std::optional<std::string_view> Exchange::keep(std::string_view text) { return scratch_.texts.copy(text); }
 
 void Exchange::write_cache_status() {
   char text[cache::kCacheStatusBytes];

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "cache/purge/purge_book.h"
 #include "cache/stored_fields.h"
 #include "cache/vary.h"
@@ -35,7 +36,7 @@ std::unique_ptr<FillJob> Exchange::make_job() {
   job->origins = route_->origins;
   // Servers see the whole request; an object store is asked for an object, by whoever wants it.
   if (route_->origins.front()->kind() == Origin::Kind::servers) {
-    prepare_origin_fields();
+    DCHECK(has_origin_fields_ == true);  // answer_cached() has seen to it
     narrow_encodings();
     job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, fill_query_.value_or(""),
                                                    fill_query_.has_value(), head_.fields);
@@ -51,10 +52,11 @@ void Exchange::narrow_encodings() {
   if (!head_.fields.has(http::FieldId::accept_encoding)) return;
   std::string codings;
   http::append_accepted_codings(head_.fields, codings);
-  if (codings.empty()) {
+  const auto kept = keep(codings);
+  if (codings.empty() || !kept) {
     head_.fields.remove(http::FieldId::accept_encoding);
   } else {
-    head_.fields.set(http::FieldId::accept_encoding, keep(codings));
+    head_.fields.set(http::FieldId::accept_encoding, *kept);
   }
 }
 
@@ -94,6 +96,15 @@ net::Task<void> Exchange::answer_cached() {
   if (is_on_disk_) {
     auto answered = co_await answer_from_disk();
     if (answered) co_return;
+  }
+  if (is_passed_by()) {
+    plan_ = Plan::pass;
+    co_await pass_through();
+    co_return;
+  }
+  if (route_->origins.front()->kind() == Origin::Kind::servers && !prepare_origin_fields()) {
+    refuse(answer_for_full_head());
+    co_return;
   }
   if (found_ && decision_.serve == cache::Serve::stale_while_revalidate) {
     start_background_fill();

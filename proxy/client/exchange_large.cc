@@ -39,7 +39,9 @@ net::Task<void> Exchange::send_stale() {
     co_return;
   }
   auto answered = co_await send_large(found_);
-  if (!answered) refuse(answer_for({Code::unavailable, Blame::origin, Retry::yes, 0, "large: changed"}));
+  if (answered) co_return;
+  forget_hit();
+  refuse(answer_for({Code::unavailable, Blame::origin, Retry::yes, 0, "large: changed"}));
 }
 
 LargeSourceRef Exchange::large_source(cache::ObjectRef manifest) {
@@ -67,8 +69,16 @@ void Exchange::note_missing(const LargeReader& reader) {
   told += " of ";
   append_u64(told, reader.chunks());
   told += " chunks";
-  status_.detail = keep(told);
+  status_.detail = keep(told).value_or("");
   if (outcome_ == CacheOutcome::hit) outcome_ = CacheOutcome::partial;
+}
+
+// What was found is no answer after all.
+void Exchange::forget_hit() {
+  const cache::Forward forward = status_.hit ? cache::Forward::partial : status_.forward;
+  status_ = {};
+  status_.forward = forward;
+  outcome_ = CacheOutcome::miss;
 }
 
 // Nothing has been sent yet. False: because the object has changed, so it may be asked for anew.
@@ -78,6 +88,7 @@ bool Exchange::could_not_begin(const cache::Object& manifest, const Error& error
     return true;
   }
   if (!is_current(context_.node.store, manifest)) return false;
+  forget_hit();
   refuse(answer_for(error));
   return true;
 }
@@ -121,6 +132,7 @@ net::Task<bool> Exchange::send_large(cache::ObjectRef manifest) {
   LargeReader reader(context_, std::move(source), range, trace_);
   note_missing(reader);
   if (obeyed() && obeyed()->only_if_cached && reader.missing() > 0) {
+    forget_hit();
     refuse({.status = 504, .reason = "only_if_cached", .detail = "Not all of this is stored."});
     co_return true;
   }

@@ -1,7 +1,6 @@
 // Passing a request through to its origin, and the answer back, without the cache.
 
-#include <utility>
-
+#include "cache/stored_fields.h"
 #include "proxy/client/exchange.h"
 #include "proxy/policy/client_address.h"
 #include "proxy/policy/forwarded.h"
@@ -10,19 +9,17 @@
 namespace vignette::proxy {
 namespace {
 
-constexpr Duration kOriginBodyStall = std::chrono::seconds(60);
-
 // They are for caches of ours.
 void remove_tag_fields(http::FieldList& fields) {
-  for (const std::string_view name : {"cache-tag", "surrogate-key", "xkey", "cache-groups"})
-    fields.remove(name);
+  fields.remove_if([](const http::Field& field) { return cache::is_tag_field(field.name); });
 }
 
 }  // namespace
 
-// Once: a request that was tried through a fill first must not name its client twice.
-void Exchange::prepare_origin_fields() {
-  if (std::exchange(origin_fields_ready_, true)) return;
+// Once: a request that was tried through a fill first must not name its client twice. False: there is no room
+// for what the origin must know of the client.
+bool Exchange::prepare_origin_fields() {
+  if (has_origin_fields_) return *has_origin_fields_;
   ForwardedFacts facts;
   facts.peer = client_.peer;
   facts.client = address_;
@@ -30,14 +27,15 @@ void Exchange::prepare_origin_fields() {
   facts.scheme = client_.scheme();
   facts.authority = head_.authority;
   facts.port = client_.local_port;
-  prepare_forwarded(head_, facts, scratch_.texts);
+  bool fits = prepare_forwarded(head_, facts, scratch_.texts);
   if (route_->options->geo.headers) {
-    head_.fields.set(http::FieldId::cloudfront_viewer_country, geo::view(country_));
+    fits &= head_.fields.set(http::FieldId::cloudfront_viewer_country, geo::view(country_));
   }
+  has_origin_fields_ = fits;
+  return fits;
 }
 
 OriginRequest Exchange::origin_request() {
-  prepare_origin_fields();
   OriginRequest request;
   request.method = head_.method;
   request.method_name = head_.method_name;
@@ -54,6 +52,10 @@ OriginRequest Exchange::origin_request() {
 }
 
 net::Task<void> Exchange::pass_through() {
+  if (!prepare_origin_fields()) {
+    refuse(answer_for_full_head());
+    co_return;
+  }
   OriginRequest request = origin_request();
   origin_name_ = route_->origins.front()->name();
   auto response = co_await fetch_with_failover(context_, route_->origins, request);
@@ -81,7 +83,7 @@ net::Task<void> Exchange::relay(OriginResponse& response) {
   if (bodiless && !length && responder_.wants_body()) length = 0;
   begin(response.head->status, &response.head->fields, {}, length);
   while (!bodiless && responder_.wants_body()) {
-    auto piece = co_await response.body->next(context_.loop.now() + kOriginBodyStall);
+    auto piece = co_await response.body->next(context_.loop.now() + kBodyStall);
     if (!piece) co_return break_off(to_string(piece.error().code));
     responder_.append(std::move(piece->bytes));
     if (piece->last) break;

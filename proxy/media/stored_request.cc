@@ -3,16 +3,14 @@
 #include "base/check.h"
 
 namespace vignette::proxy {
-namespace {
 
-bool is_left_out(http::FieldId id) {
+bool is_left_out_of_fills(const http::Field& field) {
   using http::FieldId;
+  const FieldId id = field.id;
   return id == FieldId::range || id == FieldId::if_range || id == FieldId::if_match ||
          id == FieldId::if_none_match || id == FieldId::if_modified_since ||
          id == FieldId::if_unmodified_since || id == FieldId::expect;
 }
-
-}  // namespace
 
 StoredRequest::StoredRequest(std::string_view host, std::string_view path, std::string_view query,
                              bool has_query, const http::FieldList& fields) {
@@ -26,7 +24,7 @@ StoredRequest::StoredRequest(std::string_view host, std::string_view path, std::
   head_.query = keep(query);
   head_.has_query = has_query;
   for (const http::Field& field : fields) {
-    if (!is_left_out(field.id)) head_.fields.add({field.id, keep(field.name), keep(field.value)});
+    if (!is_left_out_of_fills(field)) head_.fields.add({field.id, keep(field.name), keep(field.value)});
   }
 }
 

@@ -9,11 +9,14 @@
 
 namespace vignette::proxy {
 
+// Range, If-* and Expect: they would make the answer partial or conditional.
+bool is_left_out_of_fills(const http::Field& field);
+
 // Immutable after construction; not copyable, since views point into its own text.
 class StoredRequest {
  public:
-  // Always a GET without a body, and without what would make the answer partial or conditional: Range,
-  // If-* and Expect. `fields` are the end-to-end fields for the origin.
+  // Always a GET without a body, and without what is_left_out_of_fills(). `fields` are the end-to-end fields
+  // for the origin.
   StoredRequest(std::string_view host, std::string_view path, std::string_view query, bool has_query,
                 const http::FieldList& fields);
   StoredRequest(const StoredRequest&) = delete;

@@ -12,20 +12,33 @@ namespace {
 
 using http::FieldId;
 
-void set_kept(http::FieldList& fields, FieldId id, std::string_view value, Arena& texts) {
-  if (auto kept = texts.copy(value)) fields.set(id, *kept);
+bool set_kept(http::FieldList& fields, FieldId id, std::string_view value, Arena& texts) {
+  const auto kept = texts.copy(value);
+  return kept && fields.set(id, *kept);
 }
 
 // All lines of a list field as one, with `last` behind them.
-void append_element(http::FieldList& fields, FieldId id, std::string_view last, Arena& texts) {
+bool append_element(http::FieldList& fields, FieldId id, std::string_view last, Arena& texts) {
   std::string joined;
   fields.for_each_element(id, [&](std::string_view element) { joined.append(element).append(", "); });
   joined += last;
-  set_kept(fields, id, joined, texts);
+  return set_kept(fields, id, joined, texts);
 }
 
-void set_once(http::FieldList& fields, FieldId id, std::string_view value, Arena& texts) {
-  if (!fields.has(id)) set_kept(fields, id, value, texts);
+bool set_once(http::FieldList& fields, FieldId id, std::string_view value, Arena& texts) {
+  return fields.has(id) || set_kept(fields, id, value, texts);
+}
+
+std::string_view our_via(http::Version version) {
+  switch (version) {
+    case http::Version::http_1_0:
+      return "1.0 vignette";
+    case http::Version::http_1_1:
+      return "1.1 vignette";
+    case http::Version::http_2:
+      return "2 vignette";
+  }
+  return "1.1 vignette";
 }
 
 // All of X-Forwarded-*: apps take addresses, prefixes and users from names that we do not know of.
@@ -38,25 +51,22 @@ void drop_claims(http::FieldList& fields) {
 
 }  // namespace
 
-void prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Arena& texts) {
+bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Arena& texts) {
   http::FieldList& fields = head.fields;
   http::strip_request_fields(fields);
   // Only we say where a viewer is; a client that says so itself is not believed.
   fields.remove(FieldId::cloudfront_viewer_country);
   if (!facts.trusted) drop_claims(fields);
-  append_element(fields, FieldId::x_forwarded_for, ip_to_string(facts.peer), texts);
-  set_once(fields, FieldId::x_forwarded_proto, facts.scheme, texts);
-  set_once(fields, FieldId::x_forwarded_host, facts.authority, texts);
   char port[8];
-  auto end = std::to_chars(port, port + sizeof port, facts.port);
-  set_once(fields, FieldId::x_forwarded_port, {port, static_cast<std::size_t>(end.ptr - port)}, texts);
-  set_kept(fields, FieldId::x_real_ip, ip_to_string(facts.client), texts);
-  append_element(fields, FieldId::via,
-                 head.version == http::Version::http_1_0 ? "1.0 vignette"
-                 : head.version == http::Version::http_2 ? "2 vignette"
-                                                         : "1.1 vignette",
-                 texts);
-  append_element(fields, FieldId::cdn_loop, kNodeName, texts);
+  const auto end = std::to_chars(port, port + sizeof port, facts.port);
+  const std::string_view port_text(port, static_cast<std::size_t>(end.ptr - port));
+  return append_element(fields, FieldId::x_forwarded_for, ip_to_string(facts.peer), texts) &&
+         set_once(fields, FieldId::x_forwarded_proto, facts.scheme, texts) &&
+         set_once(fields, FieldId::x_forwarded_host, facts.authority, texts) &&
+         set_once(fields, FieldId::x_forwarded_port, port_text, texts) &&
+         set_kept(fields, FieldId::x_real_ip, ip_to_string(facts.client), texts) &&
+         append_element(fields, FieldId::via, our_via(head.version), texts) &&
+         append_element(fields, FieldId::cdn_loop, kNodeName, texts);
 }
 
 bool is_loop(const http::FieldList& fields) {

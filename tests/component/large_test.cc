@@ -321,6 +321,19 @@ TEST_CASE("A stale large object stands in for an origin that fails") {
   CHECK(has(stale, "stale-if-error"));
 }
 
+TEST_CASE("A large object whose missing parts cannot be had is no hit") {
+  LargeScene scene(3 * kMiB);
+  RawClient client = scene.client();
+  check_part(client.fetch("/a", range_line(0, 9)), scene.now(), 0, 9);
+  scene.is_broken = true;
+  RawResponse refused = client.fetch("/a", range_line(2 * kMiB, 2 * kMiB + 9));
+  CHECK(refused.status == 503);
+  CHECK_FALSE(has(refused, "hit"));
+  CHECK_FALSE(has(refused, "stored"));
+  CHECK(scene.node.metric("vignette_cache_requests_total", "hit") == 0);
+  CHECK(scene.node.metric("vignette_cache_requests_total", "partial") == 0);
+}
+
 TEST_CASE("A fetch that breaks off is gone on with where it stopped") {
   LargeScene scene(4 * kMiB);
   scene.cut_once_at = 2 * kMiB + 1234;

@@ -187,3 +187,17 @@ TEST_CASE("The access log has one JSON line a request, with the reason of every 
   CHECK(log[4]["status"] == 400);
   CHECK(log[4]["reason"] == "space_before_colon");
 }
+
+TEST_CASE("A request whose chain of hops has no room is refused, and no origin sees it without the chain") {
+  Scene scene(always("Cache-Control: max-age=60\r\n", "ok"), "",
+              "[server]\ntrusted = [\"127.0.0.0/8\"]\n[limits]\nheader = \"256KiB\"\n");
+  const std::string chain = "X-Forwarded-For: " + std::string(70'000, 'x') + "\r\n";
+  CHECK(scene.client().fetch("/a", chain).status == 431);
+  RawClient client = scene.client();
+  client.send("POST /a HTTP/1.1\r\nHost: test.local\r\nContent-Length: 0\r\n" + chain + "\r\n");
+  CHECK(client.read().status == 431);
+  CHECK(scene.origin.calls() == 0);
+  CHECK(scene.client().fetch("/a").status == 200);
+  // What is stored needs no origin.
+  CHECK(scene.client().fetch("/a", chain).status == 200);
+}

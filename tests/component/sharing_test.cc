@@ -174,3 +174,24 @@ TEST_CASE("An origin is told no more of Accept-Encoding than the key of its answ
   CHECK(client.fetch("/a", "Accept-Encoding: gzip\r\n").body == "for gzip");
   CHECK(scene.origin.calls() == 3);
 }
+
+TEST_CASE("Of an answer that is not for others a part or a change is asked for as such, once that is known") {
+  Scene scene([](const OriginCall& call, const ScriptedOrigin::Send& send) {
+    const std::string lines = "Cache-Control: private\r\nETag: \"v1\"\r\n";
+    if (call.field("if-none-match") == "\"v1\"")
+      return send("HTTP/1.1 304 Not Modified\r\n" + lines + "\r\n");
+    if (call.field("range") != "bytes=6-8") return send(ScriptedOrigin::answer(200, lines, "0123456789"));
+    return send(ScriptedOrigin::answer(206, lines + "Content-Range: bytes 6-8/10\r\n", "678"));
+  });
+  RawClient client = scene.client();
+  CHECK(client.fetch("/a").body == "0123456789");
+  const RawResponse part = client.fetch("/a", "Range: bytes=6-8\r\n");
+  CHECK(part.status == 206);
+  CHECK(part.body == "678");
+  CHECK(has(part, "fwd=uri-miss; fwd-status=206"));
+  CHECK(client.fetch("/a", "If-None-Match: \"v1\"\r\n").status == 304);
+  const std::vector<OriginCall> calls = scene.origin.log();
+  REQUIRE(calls.size() == 3);
+  CHECK(calls[1].field("range") == "bytes=6-8");
+  CHECK(calls[2].field("if-none-match") == "\"v1\"");
+}
