@@ -555,12 +555,12 @@ TEST_CASE("too many owed names are refused like too many names, and everything t
   ManualClock clock;
   PurgeBook book(clock, {.epochs = 3, .prefixes = 1});
   book.set_oldest_alive([&] { return book.sequence(); });
-  REQUIRE(book.purge(tag("a"), PurgeMode::erase));
-  REQUIRE(book.purge(tag("b"), PurgeMode::erase));
-  CHECK(book.purge(tag("c"), PurgeMode::erase).error().code == Code::exhausted);
-  REQUIRE(book.purge(tag("c"), PurgeMode::hard));
+  REQUIRE(book.purge(url("h/a"), PurgeMode::erase));
+  REQUIRE(book.purge(url("h/b"), PurgeMode::erase));
+  CHECK(book.purge(url("h/c"), PurgeMode::erase).error().code == Code::exhausted);
+  REQUIRE(book.purge(url("h/c"), PurgeMode::hard));
   REQUIRE(book.purge(everything(), PurgeMode::erase));
-  CHECK(book.purge(tag("c"), PurgeMode::erase));
+  CHECK(book.purge(url("h/c"), PurgeMode::erase));
 }
 
 TEST_CASE("what was only written is synced on demand, once") {
