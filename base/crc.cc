@@ -1,69 +1,22 @@
 #include "base/crc.h"
 
-#include <array>
-#include <bit>
-#include <cstddef>
-#include <cstring>
+#include "base/crc_tables.h"
 
 namespace vignette {
 namespace {
 
-constexpr std::size_t kSlices = 8;  // bytes that one step takes
-
-template <typename Word>
-using Tables = std::array<std::array<Word, 256>, kSlices>;
-
-// tables[k][b]: the remainder of byte b followed by k zero bytes. `polynomial` is bit-reflected.
-template <typename Word>
-constexpr Tables<Word> make_tables(Word polynomial) {
-  Tables<Word> tables{};
-  for (std::size_t byte = 0; byte < 256; ++byte) {
-    Word remainder = static_cast<Word>(byte);
-    for (int bit = 0; bit < 8; ++bit) {
-      remainder = (remainder >> 1) ^ ((remainder & 1) != 0 ? polynomial : Word{0});
-    }
-    tables[0][byte] = remainder;
-  }
-  for (std::size_t k = 1; k < kSlices; ++k) {
-    for (std::size_t byte = 0; byte < 256; ++byte) {
-      const Word before = tables[k - 1][byte];
-      tables[k][byte] = (before >> 8) ^ tables[0][before & 0xff];
-    }
-  }
-  return tables;
-}
-
-constexpr Tables<std::uint32_t> kCrc32 = make_tables<std::uint32_t>(0xedb88320);
-constexpr Tables<std::uint64_t> kCrc64Nvme = make_tables<std::uint64_t>(0x9a6c9329ac4bc9b5);
-
-template <typename Word>
-Word advance(const Tables<Word>& tables, Word state, std::string_view bytes) {
-  static_assert(std::endian::native == std::endian::little);
-  while (bytes.size() >= kSlices) {
-    std::uint64_t eight;
-    std::memcpy(&eight, bytes.data(), sizeof eight);
-    eight ^= state;
-    state = 0;
-    for (std::size_t k = 0; k < kSlices; ++k) {
-      state ^= tables[kSlices - 1 - k][(eight >> (8 * k)) & 0xff];
-    }
-    bytes.remove_prefix(kSlices);
-  }
-  for (const char c : bytes) {
-    state = (state >> 8) ^ tables[0][(state ^ static_cast<unsigned char>(c)) & 0xff];
-  }
-  return state;
-}
+constexpr crc::Tables<std::uint32_t> kCrc32 = crc::make_tables<std::uint32_t>(0xedb88320);
+constexpr crc::Tables<std::uint64_t> kCrc64Nvme = crc::make_tables<std::uint64_t>(0x9a6c9329ac4bc9b5);
 
 }  // namespace
 
 Crc32& Crc32::update(std::string_view bytes) {
-  state_ = advance(kCrc32, state_, bytes);
+  state_ = crc::advance(kCrc32, state_, bytes);
   return *this;
 }
 
 Crc64Nvme& Crc64Nvme::update(std::string_view bytes) {
-  state_ = advance(kCrc64Nvme, state_, bytes);
+  state_ = crc::advance(kCrc64Nvme, state_, bytes);
   return *this;
 }
 

@@ -1,8 +1,9 @@
 #include "base/crc32c.h"
 
-#include <array>
 #include <cstddef>
 #include <cstring>
+
+#include "base/crc_tables.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -11,35 +12,15 @@
 namespace vignette {
 namespace {
 
-constexpr std::uint32_t kPolynomial = 0x82F63B78;  // reflected
-using Table = std::array<std::array<std::uint32_t, 256>, 8>;
+constexpr crc::Tables<std::uint32_t> kTables = crc::make_tables<std::uint32_t>(0x82f63b78);
 
-// table[k][b]: the remainder of byte b followed by k zero bytes.
-constexpr Table make_table() {
-  Table table{};
-  for (std::uint32_t byte = 0; byte < 256; ++byte) {
-    std::uint32_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kPolynomial : 0);
-    table[0][byte] = crc;
-  }
-  for (std::size_t k = 1; k < table.size(); ++k) {
-    for (std::size_t byte = 0; byte < 256; ++byte) {
-      const std::uint32_t crc = table[k - 1][byte];
-      table[k][byte] = (crc >> 8) ^ table[0][crc & 0xFF];
-    }
-  }
-  return table;
-}
-
-constexpr Table kTable = make_table();
-
+#if defined(__x86_64__)
 std::uint64_t load64(const char* data) {
   std::uint64_t value = 0;
   std::memcpy(&value, data, sizeof(value));
   return value;
 }
 
-#if defined(__x86_64__)
 // 8 bytes a step; the instruction's latency of three cycles is what bounds it.
 __attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::string_view bytes, std::uint32_t before) {
   std::uint64_t crc = ~before;
@@ -64,18 +45,7 @@ Function best() {
 }  // namespace
 
 std::uint32_t crc32c_portable(std::string_view bytes, std::uint32_t before) {
-  std::uint32_t crc = ~before;
-  const char* data = bytes.data();
-  std::size_t left = bytes.size();
-  for (; left >= 8; data += 8, left -= 8) {
-    const std::uint64_t word = load64(data) ^ crc;
-    crc = 0;
-    for (std::size_t k = 0; k < 8; ++k) crc ^= kTable[7 - k][(word >> (8 * k)) & 0xFF];
-  }
-  for (; left > 0; ++data, --left) {
-    crc = (crc >> 8) ^ kTable[0][(crc ^ static_cast<unsigned char>(*data)) & 0xFF];
-  }
-  return ~crc;
+  return ~crc::advance(kTables, ~before, bytes);
 }
 
 std::uint32_t crc32c(std::string_view bytes, std::uint32_t before) {

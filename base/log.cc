@@ -66,13 +66,6 @@ bool write_line(int fd, std::string_view line) {
 
 std::string_view to_string(LogLevel level) { return kNames[static_cast<std::size_t>(level)]; }
 
-std::optional<LogLevel> parse_log_level(std::string_view name) {
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    if (kNames[i] == name) return static_cast<LogLevel>(i);
-  }
-  return std::nullopt;
-}
-
 std::uint64_t Logger::lines(LogLevel level) const {
   return level < LogLevel::off ? lines_[static_cast<std::size_t>(level)].load(std::memory_order_relaxed) : 0;
 }

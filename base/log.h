@@ -18,7 +18,6 @@ namespace vignette {
 
 enum class LogLevel : std::uint8_t { debug, info, warn, error, off };
 std::string_view to_string(LogLevel level);
-std::optional<LogLevel> parse_log_level(std::string_view name);
 
 // Thread-safe. Nothing here throws: a line that cannot be formatted or written is counted as lost.
 class Logger {

@@ -47,17 +47,6 @@ double Histogram::bound_seconds(std::size_t bucket) {
   return static_cast<double>(kFirstBoundNs << bucket) / 1e9;
 }
 
-double Histogram::Snapshot::quantile_bound(double q) const {
-  if (count == 0) return 0;
-  double wanted = std::clamp(q, 0.0, 1.0) * static_cast<double>(count);
-  std::uint64_t seen = 0;
-  for (std::size_t bucket = 0; bucket < kBuckets; ++bucket) {
-    seen += counts[bucket];
-    if (seen > 0 && static_cast<double>(seen) >= wanted) return bound_seconds(bucket);
-  }
-  return bound_seconds(kBuckets);
-}
-
 namespace {
 
 bool is_valid_name(std::string_view name, bool colons) {

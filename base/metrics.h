@@ -75,8 +75,6 @@ class Histogram {
     std::array<std::uint64_t, kBuckets + 1> counts{};  // each bucket's own, not cumulative
     std::uint64_t count = 0;
     double sum_seconds = 0;
-    // Upper bound of the bucket that holds quantile q in [0, 1]; 0 when empty, infinity in the last.
-    double quantile_bound(double q) const;
   };
   Snapshot snapshot() const;
   static double bound_seconds(std::size_t bucket);  // infinity for kBuckets

@@ -83,20 +83,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return current[b.size()];
 }
 
-std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates) {
-  std::string wanted = to_lower(word);
-  std::size_t best = std::max<std::size_t>(1, word.size() / 3) + 1;
-  std::optional<std::string_view> result;
-  for (std::string_view candidate : candidates) {
-    std::size_t distance = edit_distance(wanted, to_lower(candidate));
-    if (distance < best) {
-      best = distance;
-      result = candidate;
-    }
-  }
-  return result;
-}
-
 bool constant_time_equal(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   volatile unsigned char difference = 0;

@@ -140,9 +140,6 @@ Halves split_once(std::string_view text, char separator);
 
 // Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).
 std::size_t edit_distance(std::string_view a, std::string_view b);
-// The candidate to offer as "did you mean": the nearest one within a third of the word (at least 1
-// edit), ignoring case; nullopt when none is near. Views into `candidates`.
-std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates);
 
 // Time depends on the sizes only.
 bool constant_time_equal(std::string_view a, std::string_view b);

@@ -4,31 +4,18 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <numeric>
 #include <tuple>
+
+#include "base/strings.h"
 
 namespace vignette::conf {
 namespace {
 
-char fold(char c) {
-  if (c == '-') return '_';
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-// Levenshtein, blind to case and to - for _.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (fold(a[i]) == fold(b[j]) ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
+// Blind to case and to - for _.
+std::string folded(std::string_view word) {
+  std::string text = to_lower(word);
+  std::ranges::replace(text, '-', '_');
+  return text;
 }
 
 }  // namespace
@@ -62,7 +49,7 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& ca
     // "warning" for "warn", "mem" for "memory".
     const bool begins = std::min(word.size(), candidate.size()) >= kLeastPrefix &&
                         (word.starts_with(candidate) || candidate.starts_with(word));
-    const std::size_t d = begins ? 1 : distance(word, candidate);
+    const std::size_t d = begins ? 1 : edit_distance(folded(word), folded(candidate));
     if (d < best) {
       best = d;
       nearest = candidate;

@@ -138,12 +138,6 @@ TEST_CASE("threads log whole lines") {
   CHECK(logger.lines(LogLevel::info) == 400);
 }
 
-TEST_CASE("level names go there and back") {
-  for (LogLevel level : {LogLevel::debug, LogLevel::info, LogLevel::warn, LogLevel::error, LogLevel::off})
-    CHECK(parse_log_level(to_string(level)) == level);
-  CHECK_FALSE(parse_log_level("verbose"));
-}
-
 TEST_CASE("a repeated warning is admitted once an interval and says how many were skipped") {
   ManualClock clock;
   RateLimited limit(clock, std::chrono::seconds(10));

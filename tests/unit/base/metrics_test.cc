@@ -92,16 +92,6 @@ TEST_CASE("a histogram is rendered cumulatively with sum and count") {
   CHECK(has_line(text, "t_seconds_count{origin=\"app\"} 3"));
 }
 
-TEST_CASE("quantiles are bounds of their bucket") {
-  Histogram histogram(1);
-  CHECK(histogram.snapshot().quantile_bound(0.5) == 0);
-  for (int i = 0; i < 99; ++i) histogram.record(0, 1ms);
-  histogram.record(0, 1h);
-  CHECK(histogram.snapshot().quantile_bound(0.5) == 0.0016);
-  CHECK(histogram.snapshot().quantile_bound(0.99) == 0.0016);
-  CHECK(std::isinf(histogram.snapshot().quantile_bound(1)));
-}
-
 TEST_CASE("a callback is read when rendered, until its handle ends") {
   Metrics metrics(1);
   double bytes = 1.5;

@@ -89,16 +89,6 @@ TEST_CASE("edit distance counts insertions, deletions, replacements and swaps") 
   CHECK(edit_distance("flaw", "lawn") == 2);
 }
 
-TEST_CASE("a suggestion is near or absent") {
-  std::vector<std::string_view> names = {"listener", "certificate", "origin", "site"};
-  CHECK(nearest("lisener", names) == "listener");
-  CHECK(nearest("ORIGINS", names) == "origin");
-  CHECK(nearest("sit", names) == "site");
-  CHECK_FALSE(nearest("upstream", names));
-  CHECK_FALSE(nearest("x", names));
-  CHECK_FALSE(nearest("site", {}));
-}
-
 TEST_CASE("constant time comparison compares") {
   CHECK(constant_time_equal("", ""));
   CHECK(constant_time_equal("abc", "abc"));
