@@ -13,6 +13,22 @@
 #include "cache/vary.h"
 
 namespace vignette::cache {
+namespace {
+
+Reason reason_of(Insertion insertion) {
+  switch (insertion) {
+    case Insertion::inserted:
+    case Insertion::replaced:
+      return Reason::none;
+    case Insertion::too_large:
+      return Reason::too_large;
+    case Insertion::no_room:
+      return Reason::no_room;
+  }
+  return Reason::none;
+}
+
+}  // namespace
 
 Fill::Fill(Store& store, FillTable* table, const Key& key, std::string_view key_string, TimePoint now,
            Listing listing)
@@ -194,20 +210,21 @@ HeadVerdict Fill::set_head(int attempt, const ObjectHead& head, Reason not_store
   return reason == Reason::none ? HeadVerdict::storing : HeadVerdict::passing;
 }
 
+// Why it was not kept; none: it was.
+Reason Fill::store_complete(const ObjectRef& object, const Object* old) {
+  // A purge of what was validated names what it has become, too: nobody sees its bytes under a newer number.
+  if ((old && was_purged(*old)) || was_purged(*object)) return Reason::purged;
+  if (old) return store_.replace_head(*old, object) ? Reason::none : Reason::displaced;
+  return reason_of(store_.insert(object));
+}
+
 HeadVerdict Fill::complete_with(int attempt, ObjectRef object, const Object* old) {
   VCHECK(object->body().state() == Body::State::complete);
   {
     const Lock lock(mutex_);
     if (!claim(attempt)) return HeadVerdict::lost;
   }
-  // A purge of what was validated names what it has become, too: nobody sees its bytes under a newer number.
-  if ((old && was_purged(*old)) || was_purged(*object)) {
-    end_unstored(Reason::purged);
-  } else if (old) {
-    store_.replace_head(*old, object);
-  } else {
-    store_.insert(object);
-  }
+  if (const Reason reason = store_complete(object, old); reason != Reason::none) end_unstored(reason);
   freshened_.store(old != nullptr, std::memory_order_relaxed);  // before publish_end() releases
   const bool is_private = !object->is_shareable();
   if (is_private) private_to_ = attempt;
@@ -278,8 +295,7 @@ ObjectRef Fill::store_object() {
   if (table_ && (insertion == Insertion::inserted || insertion == Insertion::replaced)) {
     table_->note_variant(*object);
   }
-  if (insertion == Insertion::too_large) end_unstored(Reason::too_large);
-  if (insertion == Insertion::no_room) end_unstored(Reason::no_room);
+  if (const Reason reason = reason_of(insertion); reason != Reason::none) end_unstored(reason);
   return object;
 }
 

@@ -255,6 +255,7 @@ class Fill : public std::enable_shared_from_this<Fill> {
   bool may_keep(std::size_t more);
   void start_pacing(Reason reason);
   ObjectRef store_object();
+  Reason store_complete(const ObjectRef& object, const Object* old);
   void end_unstored(Reason reason);
   bool was_purged(const Object& object);
   void publish_end(FillState state, ObjectRef object);

@@ -42,6 +42,8 @@ std::string_view to_string(Reason reason) {
       return "too-large";
     case Reason::no_room:
       return "no-room";
+    case Reason::displaced:
+      return "displaced";
     case Reason::purged:
       return "purged";
   }

@@ -26,6 +26,7 @@ enum class Reason : std::uint8_t {
   zero_lifetime,     // a lifetime of zero and nothing to revalidate with
   too_large,         // longer than the store takes
   no_room,           // the store could not reserve the bytes
+  displaced,         // a 304 for what has left the store meanwhile, or given way to another
   purged,            // a purge named it while it was on its way
 };
 

@@ -350,6 +350,7 @@ TEST_CASE("a 304 ends the fill with the freshened object, unless the old one was
   const ObjectRef fresh = old->freshened(fresh_head("ETag: \"v2\"\r\n"));
   CHECK(joined.writer.complete_with(fresh, old.get()) == HeadVerdict::storing);
   CHECK(scene.store.peek(kKey, kName) == fresh);
+  CHECK(joined.fill->reason() == Reason::none);
   CHECK(joined.reader.object() == fresh);
   CHECK(take_all(joined.reader) == body_for(kName, 100));
 
@@ -357,7 +358,18 @@ TEST_CASE("a 304 ends the fill with the freshened object, unless the old one was
   scene.store.erase(kKey, kName);
   again.writer.complete_with(fresh->freshened(fresh_head()), fresh.get());
   CHECK_FALSE(scene.store.peek(kKey, kName));
+  CHECK(again.fill->reason() == Reason::displaced);
   CHECK(take_all(again.reader) == body_for(kName, 100));
+}
+
+TEST_CASE("what was made elsewhere and the store does not take is said to be not stored") {
+  ManualClock clock;
+  MemoryStore store({.budget_bytes = 1 << 20, .max_object_bytes = 1'000, .shards = 1});
+  FillTable table(store, clock);
+  Joined joined = table.join_or_start(kKey, kName, clock.now());
+  joined.writer.complete_with(object_for(kName, 1'001));
+  CHECK_FALSE(store.peek(kKey, kName));
+  CHECK(joined.fill->reason() == Reason::too_large);
 }
 
 TEST_CASE("without room in the store the body is passed on") {
