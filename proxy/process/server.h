@@ -59,9 +59,6 @@ class Server {
   bool build_first_snapshot();
   bool open_admin();
   bool open_purges();
-  std::string state_folder() const;
-  void start_hot_keeper();
-  void warm(WarmOrder order, WarmDesk::Done done);
   void announce();
   void watch_signals();
 
@@ -72,6 +69,11 @@ class Server {
   void begin_drain();
   static net::Task<void> drain_strand(Server& server);
   void stop_all();
+
+  // server_warm.cc
+  std::string state_folder() const;
+  void start_hot_keeper();
+  void warm(WarmOrder order, WarmDesk::Done done);
 
   // server_report.cc
   void register_metrics();
