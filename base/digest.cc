@@ -3,22 +3,9 @@
 #include <nettle/md5.h>
 #include <nettle/sha1.h>
 
-#include <new>
+#include "base/nettle_state.h"
 
 namespace vignette {
-namespace {
-
-const std::uint8_t* octets(std::string_view bytes) {
-  return reinterpret_cast<const std::uint8_t*>(bytes.data());
-}
-
-template <typename Context>
-Context* context(std::array<unsigned char, 128>& state) {
-  static_assert(sizeof(Context) <= 128 && alignof(Context) <= 16);
-  return std::launder(reinterpret_cast<Context*>(state.data()));
-}
-
-}  // namespace
 
 Md5::Md5() {
   state_.fill(0);

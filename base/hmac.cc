@@ -3,23 +3,10 @@
 #include <nettle/hmac.h>
 #include <nettle/sha2.h>
 
-#include <new>
-
+#include "base/nettle_state.h"
 #include "base/strings.h"
 
 namespace vignette {
-namespace {
-
-const std::uint8_t* octets(std::string_view bytes) {
-  return reinterpret_cast<const std::uint8_t*>(bytes.data());
-}
-
-sha256_ctx* context(std::array<unsigned char, 128>& state) {
-  static_assert(sizeof(sha256_ctx) <= 128 && alignof(sha256_ctx) <= 16);
-  return std::launder(reinterpret_cast<sha256_ctx*>(state.data()));
-}
-
-}  // namespace
 
 Sha256::Sha256() {
   state_.fill(0);
@@ -27,13 +14,13 @@ Sha256::Sha256() {
 }
 
 Sha256& Sha256::update(std::string_view bytes) {
-  sha256_update(context(state_), bytes.size(), octets(bytes));
+  sha256_update(context<sha256_ctx>(state_), bytes.size(), octets(bytes));
   return *this;
 }
 
 Sha256Digest Sha256::finish() {
   Sha256Digest digest;
-  sha256_digest(context(state_), digest.size(), digest.data());
+  sha256_digest(context<sha256_ctx>(state_), digest.size(), digest.data());
   return digest;
 }
 

@@ -77,6 +77,9 @@ class CharSet {
 // RFC 3986 section 2.3.
 inline constexpr CharSet kUnreserved{"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"};
 
+// Of a path whose bytes are one name, as of a key in a store.
+inline constexpr CharSet kUnreservedPath = kUnreserved.with("/");
+
 // Bytes outside `keep` become %XX in upper case.
 std::string percent_encode(std::string_view bytes, const CharSet& keep = kUnreserved);
 // nullopt when a '%' is not followed by two hexadecimal digits. "+" stays.

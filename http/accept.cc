@@ -71,13 +71,6 @@ int TypeQuality::effective() const {
   return listed ? *listed : type_range ? *type_range : any.value_or(0);
 }
 
-TypeQuality quality_in(std::string_view accept_value, std::string_view media_type) {
-  TypeQuality result;
-  result.field_present = true;
-  add_types(accept_value, media_type, result);
-  return result;
-}
-
 TypeQuality quality(const FieldList& request, std::string_view media_type) {
   TypeQuality result;
   result.field_present = request.has(FieldId::accept);

@@ -24,8 +24,6 @@ struct TypeQuality {
   bool explicitly_accepted() const { return listed.value_or(0) > 0; }
 };
 TypeQuality quality(const FieldList& request, std::string_view media_type);
-// The same for one value.
-TypeQuality quality_in(std::string_view accept_value, std::string_view media_type);
 
 // Quality of a content coding; "*" counts for those not listed; identity is acceptable unless refused.
 // Without the field: identity 1000, others 0.

@@ -114,55 +114,6 @@ std::optional<AbsoluteUrl> parse_absolute_url(std::string_view text) {
   return url;
 }
 
-bool has_valid_percents(std::string_view text) {
-  for (std::size_t i = text.find('%'); i != text.npos; i = text.find('%', i + 3)) {
-    if (text.size() - i < 3 || chars::hex_value(text[i + 1]) < 0 || chars::hex_value(text[i + 2]) < 0) {
-      return false;
-    }
-  }
-  return true;
-}
-
-std::optional<std::size_t> percent_decode(std::string_view text, std::span<char> out) {
-  std::size_t size = 0;
-  for (std::size_t i = 0; i < text.size(); ++i, ++size) {
-    if (size == out.size()) return std::nullopt;
-    if (text[i] != '%') {
-      out[size] = text[i];
-      continue;
-    }
-    if (text.size() - i < 3) return std::nullopt;
-    const int high = chars::hex_value(text[i + 1]);
-    const int low = chars::hex_value(text[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out[size] = static_cast<char>(high << 4 | low);
-    i += 2;
-  }
-  return size;
-}
-
-bool percent_decode(std::string_view text, std::string& out) {
-  std::string decoded(text.size(), '\0');
-  const std::optional<std::size_t> size = percent_decode(text, std::span<char>(decoded));
-  if (!size) return false;
-  decoded.resize(*size);
-  out = std::move(decoded);
-  return true;
-}
-
-void percent_encode(std::string_view text, EncodeSet set, std::string& out) {
-  for (const char c : text) {
-    if (chars::is(c, chars::kUnreserved) || (c == '/' && set == EncodeSet::path)) {
-      out.push_back(c);
-      continue;
-    }
-    const unsigned byte = static_cast<unsigned char>(c);
-    out.push_back('%');
-    out.push_back("0123456789ABCDEF"[byte >> 4]);
-    out.push_back("0123456789ABCDEF"[byte & 15]);
-  }
-}
-
 bool next_parameter(std::string_view& rest, Parameter& parameter) {
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('&'), rest.size());
@@ -176,20 +127,6 @@ bool next_parameter(std::string_view& rest, Parameter& parameter) {
     return true;
   }
   return false;
-}
-
-std::optional<std::string_view> find_parameter(std::string_view query, std::string_view name) {
-  Parameter parameter;
-  while (next_parameter(query, parameter)) {
-    if (parameter.name == name) return parameter.value;
-  }
-  return std::nullopt;
-}
-
-bool form_decode(std::string_view text, std::string& out) {
-  std::string spaced(text);
-  std::ranges::replace(spaced, '+', ' ');
-  return percent_decode(spaced, out);
 }
 
 }  // namespace vignette::http

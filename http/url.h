@@ -1,4 +1,5 @@
-// URLs as a server needs them (RFC 3986): authorities, one normal form of a path, queries, percent-encoding.
+// URLs as a server needs them (RFC 3986): authorities, one normal form of a path, queries. Percent-encoding
+// is in base/strings.h.
 #pragma once
 
 #include <cstddef>
@@ -30,20 +31,6 @@ struct AbsoluteUrl {
 // scheme "://" authority [path] ["?" query]; http and https only, no fragment. The authority is not checked.
 std::optional<AbsoluteUrl> parse_absolute_url(std::string_view text);
 
-// Whether every '%' is followed by two hex digits.
-bool has_valid_percents(std::string_view text);
-// %XX decoded, '+' kept. False when a '%' is not followed by two hex digits (`out` is then unspecified).
-bool percent_decode(std::string_view text, std::string& out);
-// As above into `out`, which may be the text's own bytes; the decoded length, nullopt when malformed or too
-// long.
-std::optional<std::size_t> percent_decode(std::string_view text, std::span<char> out);
-
-enum class EncodeSet : std::uint8_t {
-  component,  // all but unreserved characters (SigV4's rule; '/' becomes %2F)
-  path,       // as component, but '/' stays
-};
-void percent_encode(std::string_view text, EncodeSet set, std::string& out);  // appends
-
 enum class PathError : std::uint8_t {
   not_absolute,  // does not start with '/'
   bad_percent,   // '%' without two hex digits
@@ -70,9 +57,5 @@ struct Parameter {
 };
 // Takes the next "name=value" off a query ('&' separates; empty pieces are skipped). False at the end.
 bool next_parameter(std::string_view& rest, Parameter& parameter);
-// The first parameter of that name (compared raw), nullopt when absent.
-std::optional<std::string_view> find_parameter(std::string_view query, std::string_view name);
-// A form value: '+' is a space, %XX decoded. False when malformed.
-bool form_decode(std::string_view text, std::string& out);
 
 }  // namespace vignette::http

@@ -118,16 +118,6 @@ void HeadWriter::add_number(std::string_view name, std::uint64_t value) {
   add(name, std::string_view(digits, static_cast<std::size_t>(end - digits)));
 }
 
-void HeadWriter::add_date(FieldId id, HttpDate value) {
-  char text[kDateBytes];
-  format_date(value, std::span<char, kDateBytes>(text));
-  add(id, std::string_view(text, kDateBytes));
-}
-
-void HeadWriter::add_all(const FieldList& fields) {
-  for (const Field& field : fields) add(field);
-}
-
 Result<std::string_view> HeadWriter::end() {
   if (char* out = take(2)) put(out, "\r\n");
   if (error_) {

@@ -38,9 +38,6 @@ class HeadWriter {
   void add(const Field& field);
   void add_number(FieldId id, std::uint64_t value);
   void add_number(std::string_view name, std::uint64_t value);
-  void add_date(FieldId id, HttpDate value);
-  // All lines in order.
-  void add_all(const FieldList& fields);
 
   // Writes the empty line. The head as written (a view into the buffer), or Code::malformed, Code::limit.
   Result<std::string_view> end();

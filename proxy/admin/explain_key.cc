@@ -61,7 +61,7 @@ std::expected<AskedKey, std::string> photo_key(const Snapshot& snapshot, const R
   const auto image = snapshot.image_urls->parse(path, read.url.query, now, imaging::Asker::node);
   if (!image) return Failure(image.error().message);
   std::string photo = "/";
-  http::percent_encode(image->key, http::EncodeSet::path, photo);
+  photo += percent_encode(image->key, kUnreservedPath);
   AskedKey asked = asked_of(route);
   const Origin& origin = *route.origins.front();
   original_key(origin, photo, {}, asked.original);

@@ -30,7 +30,7 @@ std::expected<std::string, std::string> photo_path(const conf::Route& route, con
   const auto key = imaging::decode_key(imaging::split_suffix(rest).key);
   if (!key) return Failure("the key of the image is not acceptable");
   std::string path = "/";
-  http::percent_encode(*key, http::EncodeSet::path, path);
+  path += percent_encode(*key, kUnreservedPath);
   return path;
 }
 
@@ -40,8 +40,6 @@ StoredUrl photo_at(const Route& route, const std::string& path, std::string_view
   found.target = {.kind = cache::PurgeKind::tag, .name = cache::self_tag(found.key_string), .origin = {}};
   return found;
 }
-
-bool is_store(const Origin& origin) { return origin.kind() != Origin::Kind::servers; }
 
 // What a prefix of URLs means on one route that has URLs below it. Empty: nothing is stored there.
 std::expected<std::vector<cache::PurgeTarget>, std::string> below_route(const Route& route,
@@ -59,7 +57,7 @@ std::expected<std::vector<cache::PurgeTarget>, std::string> below_route(const Ro
                     route.label, route.origins.front()->name()));
   }
   cache::PurgeTarget target{.kind = cache::PurgeKind::prefix, .name = {}, .origin = {}};
-  if (is_image || is_store(*route.origins.front())) {
+  if (is_image || route.origins.front()->is_store()) {
     const std::string start = is_image ? "/" : below_prefix(options, inside ? path : options.path);
     cache::build_key({.path = start}, target.name);
     target.origin = route.origins.front()->name();
@@ -113,7 +111,7 @@ std::expected<StoredUrl, std::string> find_stored(const Route& route, const UrlP
   }
   if (options.kind != conf::RouteKind::origin) return Failure("nothing at this URL is ever stored");
   const Origin& origin = *route.origins.front();
-  if (is_store(origin))
+  if (origin.is_store())
     return photo_at(route, below_prefix(options, url.path), origin.object_query(url.query));
   StoredUrl found{.route = &route, .is_photo = false, .key_string = {}, .target = {}};
   std::string scratch;

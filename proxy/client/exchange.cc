@@ -20,7 +20,7 @@ AskedImageRef make_asked(const Origin& origin, imaging::ImageRequest request, bo
   asked->request = std::move(request);
   if (asked->request.kind == imaging::RequestKind::original) {
     asked->origin_path = "/";
-    http::percent_encode(asked->request.key, http::EncodeSet::path, asked->origin_path);
+    asked->origin_path += percent_encode(asked->request.key, kUnreservedPath);
     asked->key = original_key(origin, asked->origin_path, {}, asked->key_string);
   } else {
     asked->key = variant_key(origin, asked->request, accepts_webp, asked->key_string);

@@ -116,7 +116,7 @@ for (const figure of document.querySelectorAll('figure')) {
 )";
 
 void append_figure(std::string& page, std::string_view prefix, const std::string& name) {
-  const std::string key = percent_encode(name, kUnreserved.with("/"));
+  const std::string key = percent_encode(name, kUnreservedPath);
   std::string sources;
   for (int width : kWidths) {
     sources += fmt::format("{}{}-/w={}/{} {}w", sources.empty() ? "" : ", ", prefix, width, key, width);

@@ -39,7 +39,7 @@ constexpr int kReads = 2;  // of an original that is cut short
 
 std::string path_of(const imaging::ImageRequest& image) {
   std::string path = "/";
-  http::percent_encode(image.key, http::EncodeSet::path, path);
+  path += percent_encode(image.key, kUnreservedPath);
   return path;
 }
 

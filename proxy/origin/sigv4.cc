@@ -93,8 +93,7 @@ std::vector<SigV4Pair> headers_to_sign(const SigV4Request& request, const Creden
 }  // namespace
 
 std::string sigv4_encode(std::string_view bytes, bool keep_slash) {
-  static constexpr CharSet kPathCharacters = kUnreserved.with("/");
-  return percent_encode(bytes, keep_slash ? kPathCharacters : kUnreserved);
+  return percent_encode(bytes, keep_slash ? kUnreservedPath : kUnreserved);
 }
 
 std::string canonical_path(std::string_view path, bool normalize) {

@@ -36,11 +36,7 @@ void check_path(std::string_view text) {
 }
 
 void check_encoding(std::string_view text) {
-  std::string encoded;
-  percent_encode(text, EncodeSet::component, encoded);
-  std::string decoded;
-  VCHECK(percent_decode(encoded, decoded) && decoded == text);
-  VCHECK(percent_decode(text, decoded) == has_valid_percents(text));
+  VCHECK(vignette::percent_decode(vignette::percent_encode(text)) == text);
   Parameter parameter;
   std::string_view rest = text;
   while (next_parameter(rest, parameter))
@@ -83,8 +79,10 @@ void check_lists(std::string_view text) {
   VCHECK(!response.max_age || (response.max_age->count() >= 0 && *response.max_age <= kMaxDeltaSeconds));
   RequestDirectives request;
   add_request_directives(text, request);
-  const int quality = quality_in(text, "image/webp").effective();
-  VCHECK(quality >= 0 && quality <= 1000);
+  FieldList wanted;
+  wanted.add(FieldId::accept, text);
+  const int weight = quality(wanted, "image/webp").effective();
+  VCHECK(weight >= 0 && weight <= 1000);
   FieldList fields;
   fields.add(FieldId::accept_encoding, text);
   fields.add(FieldId::if_none_match, text);

@@ -100,8 +100,8 @@ TEST_CASE("A head is written in both casings, into a string or fixed memory") {
   char fixed[128];
   HeadWriter answer{std::span<char>(fixed)};
   answer.status_line(404);
-  answer.add_date(FieldId::date, HttpDate(std::chrono::seconds(784111777)));
-  CHECK(*answer.end() == "HTTP/1.1 404 Not Found\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+  answer.add(FieldId::etag, "\"x\"");
+  CHECK(*answer.end() == "HTTP/1.1 404 Not Found\r\netag: \"x\"\r\n\r\n");
 }
 
 TEST_CASE("A value or name that would break out of its line is never written") {

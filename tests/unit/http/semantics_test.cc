@@ -188,6 +188,9 @@ TEST_CASE("Request directives are read, with Pragma only in the absence of Cache
 }
 
 TEST_CASE("Accept keeps listed types, type ranges and */* apart") {
+  const auto quality_in = [](std::string_view accepted, std::string_view type) {
+    return quality(list({{FieldId::accept, accepted}}), type);
+  };
   const TypeQuality chrome =
       quality_in("image/avif,image/webp,image/apng,image/*;q=0.8,*/*;q=0.5", "image/webp");
   CHECK(chrome.explicitly_accepted());
