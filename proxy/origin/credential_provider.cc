@@ -32,7 +32,8 @@ CredentialLedger::View CredentialLedger::look(TimePoint now, WallTime wall) {
 
 bool CredentialLedger::took(Credentials credentials, TimePoint now, WallTime wall, double jitter) {
   Duration life = kUnlimited;
-  if (credentials.expires) life = *credentials.expires - wall;
+  // In seconds: a date in 9999 is further away than Duration can say.
+  if (credentials.expires) life = std::min(*credentials.expires - wall, kLongestLife);
   if (life <= Duration::zero()) {
     failed(now, jitter);
     return false;

@@ -32,6 +32,7 @@ class CredentialLedger {
  public:
   static constexpr Duration kLead = std::chrono::minutes(5);     // before expiry; a third of shorter lives
   static constexpr Duration kUnlimited = std::chrono::hours(1);  // asked again although they do not expire
+  static constexpr std::chrono::seconds kLongestLife = std::chrono::days(7);  // believed at a time
   static constexpr Duration kFirstPause = std::chrono::seconds(1);
   static constexpr Duration kLongestPause = std::chrono::seconds(10);
   static constexpr Duration kDistrustPause = std::chrono::seconds(5);

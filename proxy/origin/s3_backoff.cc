@@ -46,8 +46,9 @@ void S3Backoff::succeeded(TimePoint now) {
 
 void S3Backoff::throttled(TimePoint now, std::optional<std::chrono::seconds> retry_after, double jitter) {
   std::lock_guard lock(mutex_);
-  const Duration asked = retry_after.value_or(std::chrono::seconds(0));
-  open(now, std::clamp<Duration>(asked, Duration::zero(), kLongestAsked), jitter);
+  // In seconds: what a store may ask for is more than Duration holds.
+  using std::chrono::seconds;
+  open(now, std::clamp(retry_after.value_or(seconds(0)), seconds(0), kLongestAsked), jitter);
 }
 
 void S3Backoff::failed(TimePoint now, double jitter) {

@@ -24,8 +24,8 @@ class S3Backoff {
  public:
   static constexpr Duration kFirstWindow = std::chrono::milliseconds(200);
   static constexpr Duration kLongestWindow = std::chrono::seconds(20);
-  static constexpr Duration kLongestAsked = std::chrono::seconds(120);  // of a Retry-After
-  static constexpr Duration kLongestProbe = std::chrono::seconds(1);    // from one probe to the next
+  static constexpr std::chrono::seconds kLongestAsked{120};           // of a Retry-After
+  static constexpr Duration kLongestProbe = std::chrono::seconds(1);  // from one probe to the next
   static constexpr std::uint32_t kErrorsToOpen = 3;
   // Retries of a request, and how long after the refusal.
   static constexpr unsigned kRetries = 2;

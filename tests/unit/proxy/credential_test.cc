@@ -122,6 +122,19 @@ TEST_CASE("Credentials that have expired when they come are a failure") {
   CHECK_FALSE(desk.look().usable);
 }
 
+TEST_CASE("Credentials that expire in 9999 are used, and asked for again within a week") {
+  Desk desk;
+  desk.look();
+  const WallTime last{std::chrono::seconds(253'402'300'799)};
+  REQUIRE(desk.ledger.took({.access_key = "A", .secret_key = "s", .expires = last}, desk.clock.now(),
+                           desk.clock.wall(), 0.0));
+  CHECK(desk.look().usable);
+  CHECK_FALSE(desk.look().start);
+  desk.clock.advance(24h * 7);
+  CHECK(desk.look().usable);
+  CHECK(desk.look().start);
+}
+
 TEST_CASE("Credentials without an end are used for ever and asked for once an hour") {
   Desk desk;
   desk.look();

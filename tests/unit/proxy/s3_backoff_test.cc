@@ -91,6 +91,9 @@ TEST_CASE("Retry-After is kept to, up to two minutes") {
   S3Backoff far;
   far.throttled(clock.now(), 86400s, 0.0);
   CHECK(far.left(clock.now()) == 120s);
+  S3Backoff furthest;
+  furthest.throttled(clock.now(), 250'000'000'000s, 0.0);  // a date in 9999
+  CHECK(furthest.left(clock.now()) == 120s);
 }
 
 TEST_CASE("A crowd that is refused together makes one window") {
