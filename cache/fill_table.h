@@ -20,9 +20,10 @@
 namespace vignette::cache {
 
 inline constexpr std::chrono::seconds kPassMemory{120};
-inline constexpr std::chrono::seconds kNoRoomPassMemory{
-    1};                                         // the store was full: the response is not to blame
-inline constexpr std::size_t kPassSlots = 256;  // remembered keys a shard; more overwrite each other
+// The same where the store was full: the response is not to blame.
+inline constexpr std::chrono::seconds kNoRoomPassMemory{1};
+// Remembered keys a shard; more overwrite each other.
+inline constexpr std::size_t kPassSlots = 256;
 
 // What a request that missed has to do. Exactly one of: a hit after all; a place in a fill, with the writer
 // when it is for this request to run the attempt.

@@ -46,8 +46,9 @@ struct WorkerContext {
   WorkerContext(Node& shared, net::Worker& worker, unsigned number, std::shared_ptr<const Snapshot> first);
   ~WorkerContext();
 
-  // "Sun, 06 Nov 1994 08:49:37 GMT" for the loop's wall clock; made once a second.
-  std::string_view http_date();  // valid until the next call
+  // "Sun, 06 Nov 1994 08:49:37 GMT" for the loop's wall clock; made once a second. The view is good as long
+  // as this; what it shows is the time of the latest call by anybody, and always a whole date.
+  std::string_view http_date();
 
   Node& node;
   net::Worker& loop;

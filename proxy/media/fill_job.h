@@ -26,11 +26,11 @@ struct FillJob {
   std::unique_ptr<StoredRequest> request;
   cache::CachePolicy policy;
   cache::ObjectRef stale;  // what is being revalidated; null: nothing
-  bool wants_part =
-      false;  // a range was asked for: of a large object begin with the first chunk (large_run.h)
+  // A range was asked for: of a large object begin with the first chunk (large_run.h).
+  bool wants_part = false;
   cache::FillWriter writer;
-  std::shared_ptr<OriginTrace>
-      trace;  // filled in before the head is known, for whoever started it; may be null
+  // Filled in before the head is known, for whoever started it; may be null.
+  std::shared_ptr<OriginTrace> trace;
 };
 
 // Starts the strand. Loop-thread only.

@@ -19,10 +19,7 @@ constexpr Duration kLookEvery =
 bool keeps_chunks(const cache::Store& store) { return store.max_object_bytes() >= cache::kChunkBytes; }
 
 bool serves_ranges(const std::vector<Origin*>& origins, const http::ResponseHead& response) {
-  const auto is_store = [](const Origin* origin) {
-    return origin->kind() == Origin::Kind::s3 || origin->kind() == Origin::Kind::directory;
-  };
-  if (std::ranges::all_of(origins, is_store) || response.status == 206) return true;
+  if (std::ranges::all_of(origins, &Origin::is_store) || response.status == 206) return true;
   return response.fields.value(http::FieldId::accept_ranges) == "bytes";
 }
 

@@ -8,7 +8,7 @@
 //   cold, whole       FillJob: 200 -> manifest committed, run over all chunks            1 request
 //   cold, a range     FillJob: bytes=0-1048575 -> manifest, run over chunk 0; the reader starts a run for
 //   what
-//                     it needs beyond. Total of at most 1 MiB: an ordinary object
+//                     it needs beyond. A total of at most 1 MiB is an ordinary object
 //   chunk missing     LargeReader: run over the missing neighbours, Range + If-Match
 //   412, other ETag   the manifest and its chunks are dropped; readers are cut, the next request starts anew
 //

@@ -23,10 +23,6 @@ void add_words(std::string_view words, std::string& tags) {
   }
 }
 
-bool is_store(const Origin& origin) {
-  return origin.kind() == Origin::Kind::s3 || origin.kind() == Origin::Kind::directory;
-}
-
 }  // namespace
 
 void name_for_purges(const FillJob& job, const OriginResponse& response, cache::ObjectHead& head,
@@ -36,7 +32,7 @@ void name_for_purges(const FillJob& job, const OriginResponse& response, cache::
   add_words(response.tags, tags);
   add_words(cache::origin_tag(origin.name()), tags);
   const std::string_view key_string = job.writer.fill()->key_string();
-  if (is_store(*job.origins.front())) add_words(cache::self_tag(key_string), tags);
+  if (job.origins.front()->is_store()) add_words(cache::self_tag(key_string), tags);
   for (const std::string& group : cache::read_cache_groups(response.head->fields, "cache-groups")) {
     add_words(cache::group_tag(key_string, group), tags);
   }

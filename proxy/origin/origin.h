@@ -90,6 +90,8 @@ class Origin {
   virtual ~Origin() = default;
   const std::string& name() const { return name_; }
   Kind kind() const { return kind_; }
+  // Of objects that have names: an object store or a directory.
+  bool is_store() const { return kind_ == Kind::s3 || kind_ == Kind::directory; }
 
   // The final response head (1xx are consumed). Any status is a success; an Error means that no usable
   // answer came: refused, reset, timeout (by the origin's own time-outs), tls, malformed, unavailable (no
