@@ -44,7 +44,7 @@ constexpr std::string_view kIndex =
     "<li><a href=\"/metrics\">/metrics</a><li><a href=\"/v1/status\">/v1/status</a>"
     "<li><a href=\"/v1/origins\">/v1/origins</a><li><a href=\"/v1/strands\">/v1/strands</a>"
     "<li><a href=\"/v1/top\">/v1/top</a><li><a href=\"/v1/whatif\">/v1/whatif</a>"
-    "<li>/v1/explain?url=…</ul>\n";
+    "<li>/v1/explain?url=…<li><a href=\"/v1/hot?limit=100\">/v1/hot</a></ul>\n";
 
 }  // namespace
 
@@ -113,6 +113,12 @@ bool AdminServer::is_order(const State& state, std::string_view path) {
   return state.sources.warm && (path == kWarm || path == kDocument);
 }
 
+// Read with GET, but by a thread that may take its time.
+bool AdminServer::is_list(const State& state, const http::RequestHead& request) {
+  const bool reads = request.method == http::Method::get || request.method == http::Method::head;
+  return reads && request.path == kHot && state.sources.hot;
+}
+
 AdminServer::Answer AdminServer::answer(const State& state, const http::RequestHead& request) {
   if (auto refused = check_source(state, request)) return std::move(*refused);
   if (is_order(state, request.path) ||
@@ -169,7 +175,7 @@ net::Task<AdminReply> AdminServer::carry_out(const State& state, std::string_vie
   co_return reply;
 }
 
-// The hottest keys, by a thread that may take its time.
+// The hottest keys.
 net::Task<AdminServer::Answer> AdminServer::list_hot(const State& state, const http::RequestHead& request) {
   if (auto refused = check_source(state, request)) co_return std::move(*refused);
   std::size_t limit = cache::kMaxHotEntries;
@@ -213,7 +219,7 @@ net::Task<void> AdminServer::serve(Place place, net::Stream stream) {
       if (request.method == http::Method::post && is_order(place.state(), request.path)) {
         std::string begun = input.substr(parsed.consumed, size - parsed.consumed);
         reply = co_await take_order(place.state(), stream, request, std::move(begun), deadline);
-      } else if (request.method == http::Method::get && request.path == kHot && place.state().sources.hot) {
+      } else if (is_list(place.state(), request)) {
         reply = co_await list_hot(place.state(), request);
       } else if (request.method == http::Method::get && request.path == kExplain &&
                  place.state().sources.node) {

@@ -59,6 +59,7 @@ class AdminServer {
 
   static net::Task<void> serve(Place place, net::Stream stream);
   static bool is_order(const State& state, std::string_view path);
+  static bool is_list(const State& state, const http::RequestHead& request);
   static net::Task<AdminReply> carry_out(const State& state, std::string_view path, std::string body);
   static net::Task<Answer> list_hot(const State& state, const http::RequestHead& request);
   static net::Task<Answer> explain_url(const State& state, const http::RequestHead& request);
