@@ -11,6 +11,7 @@
 #include "proxy/admin/stored_url.h"
 #include "proxy/media/image_origin.h"
 #include "proxy/policy/cache_key.h"
+#include "proxy/route/route_path.h"
 
 namespace vignette::proxy {
 namespace {
@@ -55,9 +56,7 @@ std::expected<std::string, std::string> servers_key(const Route& route, const Re
 std::expected<AskedKey, std::string> photo_key(const Snapshot& snapshot, const Route& route,
                                                const ReadUrl& read, const http::FieldList& fields,
                                                WallTime now) {
-  const std::string_view prefix = route.options->path;
-  std::string_view path = read.url.path.starts_with(prefix) ? read.url.path : read.normal_path;
-  path.remove_prefix(std::min(path.size(), prefix.size()));
+  const std::string_view path = image_path(*route.options, read.url.path, read.normal_path);
   const auto image = snapshot.image_urls->parse(path, read.url.query, now, imaging::Asker::node);
   if (!image) return Failure(image.error().message);
   std::string photo = "/";
@@ -79,8 +78,9 @@ std::expected<AskedKey, std::string> object_key(const Route& route, const ReadUr
   AskedKey asked = asked_of(route);
   const Origin& origin = *route.origins.front();
   if (origin.kind() != Origin::Kind::servers) {
-    original_key(origin, below_prefix(*route.options, read.normal_path), origin.object_query(read.url.query),
-                 asked.key_string);
+    std::string scratch;
+    original_key(origin, origin_path(*route.options, read.normal_path, scratch),
+                 origin.object_query(read.url.query), asked.key_string);
     return asked;
   }
   set_country(route, fields);

@@ -12,6 +12,7 @@
 #include "imaging/url.h"
 #include "proxy/media/image_origin.h"
 #include "proxy/policy/cache_key.h"
+#include "proxy/route/route_path.h"
 
 namespace vignette::proxy {
 namespace {
@@ -20,8 +21,7 @@ using Failure = std::unexpected<std::string>;
 
 // `<sig>/<ops>/<key>[@fmt]`: which photo it is; who asks here needs no signature and no valid operations.
 std::expected<std::string, std::string> photo_path(const conf::Route& route, const UrlParts& url) {
-  std::string_view rest = url.raw_path.starts_with(route.path) ? url.raw_path : url.path;
-  rest.remove_prefix(std::min(rest.size(), route.path.size()));
+  std::string_view rest = image_path(route, url.raw_path, url.path);
   for (int segment = 0; segment < 2; ++segment) {
     const std::size_t slash = rest.find('/');
     if (slash == rest.npos) return Failure("the URL of an image is PREFIX/SIGNATURE/OPERATIONS/KEY");
@@ -34,7 +34,7 @@ std::expected<std::string, std::string> photo_path(const conf::Route& route, con
   return path;
 }
 
-StoredUrl photo_at(const Route& route, const std::string& path, std::string_view query) {
+StoredUrl photo_at(const Route& route, std::string_view path, std::string_view query) {
   StoredUrl found{.route = &route, .is_photo = true, .key_string = {}, .target = {}};
   original_key(*route.origins.front(), path, query, found.key_string);
   found.target = {.kind = cache::PurgeKind::tag, .name = cache::self_tag(found.key_string), .origin = {}};
@@ -58,7 +58,9 @@ std::expected<std::vector<cache::PurgeTarget>, std::string> below_route(const Ro
   }
   cache::PurgeTarget target{.kind = cache::PurgeKind::prefix, .name = {}, .origin = {}};
   if (is_image || route.origins.front()->is_store()) {
-    const std::string start = is_image ? "/" : below_prefix(options, inside ? path : options.path);
+    std::string scratch;
+    const std::string_view start =
+        is_image ? "/" : origin_path(options, inside ? path : std::string_view(options.path), scratch);
     cache::build_key({.path = start}, target.name);
     target.origin = route.origins.front()->name();
   } else {
@@ -94,14 +96,6 @@ std::expected<ReadUrl, std::string> read_url(std::string_view text) {
   return read;
 }
 
-std::string below_prefix(const conf::Route& route, std::string_view path) {
-  if (!route.strip_prefix) return std::string(path);
-  std::size_t cut = std::min(path.size(), route.path.size());
-  if (cut > 0 && path[cut - 1] == '/') --cut;
-  const std::string_view rest = path.substr(cut);
-  return rest.starts_with('/') ? std::string(rest) : "/" + std::string(rest);
-}
-
 std::expected<StoredUrl, std::string> find_stored(const Route& route, const UrlParts& url) {
   const conf::Route& options = *route.options;
   if (options.kind == conf::RouteKind::images) {
@@ -111,10 +105,10 @@ std::expected<StoredUrl, std::string> find_stored(const Route& route, const UrlP
   }
   if (options.kind != conf::RouteKind::origin) return Failure("nothing at this URL is ever stored");
   const Origin& origin = *route.origins.front();
-  if (origin.is_store())
-    return photo_at(route, below_prefix(options, url.path), origin.object_query(url.query));
-  StoredUrl found{.route = &route, .is_photo = false, .key_string = {}, .target = {}};
   std::string scratch;
+  if (origin.is_store())
+    return photo_at(route, origin_path(options, url.path, scratch), origin.object_query(url.query));
+  StoredUrl found{.route = &route, .is_photo = false, .key_string = {}, .target = {}};
   const auto query = select_query(options.cache.key, url.has_query, url.query, scratch);
   cache::build_key({.host = url.authority, .path = url.path, .query = query}, found.key_string);
   found.target = {.kind = cache::PurgeKind::url, .name = found.key_string, .origin = {}};

@@ -41,8 +41,6 @@ struct ReadUrl {
 };
 // Errors are sentences for who asked.
 std::expected<ReadUrl, std::string> read_url(std::string_view text);
-// What of a path a route to a store of photos takes for the object's.
-std::string below_prefix(const conf::Route& route, std::string_view path);
 
 // Errors are sentences for who asked.
 std::expected<StoredUrl, std::string> find_stored(const Snapshot& snapshot, std::string_view url);

@@ -10,6 +10,7 @@
 #include "proxy/policy/client_address.h"
 #include "proxy/policy/forwarded.h"
 #include "proxy/policy/redirect.h"
+#include "proxy/route/route_path.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -185,16 +186,8 @@ void Exchange::redirect(int status, std::string location) {
   simple_answer(status, {}, {});
 }
 
-// What the origin is asked for: the path, or what the route's prefix leaves of it.
 void Exchange::object_path(std::string_view path) {
-  origin_path_ = path;
-  if (!route_->options->strip_prefix) return;
-  std::size_t cut = std::min(path.size(), route_->options->path.size());
-  if (cut > 0 && path[cut - 1] == '/') --cut;
-  origin_path_ = path.substr(cut);
-  if (origin_path_.starts_with('/')) return;
-  scratch_.made.assign("/").append(origin_path_);
-  origin_path_ = scratch_.made;
+  origin_path_ = origin_path(*route_->options, path, scratch_.made);
 }
 
 // Path and query as received, in origin-form also when the target came in absolute-form.
@@ -317,11 +310,7 @@ bool Exchange::decide_images() {
 }
 
 bool Exchange::read_image_request() {
-  // The raw path: the signature covers the bytes of the URL. The prefix of a route has no escapes to undo,
-  // so when the raw path does not carry it as it stands, the normalised one does.
-  std::string_view prefix = route_->options->path;
-  std::string_view path = head_.path.starts_with(prefix) ? head_.path : path_;
-  path.remove_prefix(std::min(path.size(), prefix.size()));
+  const std::string_view path = image_path(*route_->options, head_.path, path_);
   accepts_webp_ = http::quality(head_.fields, "image/webp").explicitly_accepted();
   const ImageMemo::Url url{snapshot_->generation, route_, path, head_.query, accepts_webp_};
   asked_ = context_.images.find(url, context_.loop.wall());

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/strings.h"
 #include "cache/purge/identity.h"
 #include "http/conditional.h"
 #include "http/date.h"
-#include "http/url.h"
 #include "imaging/info.h"
 #include "proxy/media/imaging_service.h"
 #include "proxy/media/original_reader.h"
