@@ -17,13 +17,15 @@
 #include "http/date.h"
 #include "http/range.h"
 #include "net/offload.h"
+#include "net/worker.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
 namespace {
 
 constexpr std::size_t kPieceBytes = 256 * 1024;
-constexpr Duration kOpenTimeout = std::chrono::seconds(30);  // a disk, or a server of files, that hangs
+constexpr Duration kPoolPause = std::chrono::milliseconds(20);  // until a full pool is asked again
+constexpr Duration kOpenTimeout = std::chrono::seconds(30);     // a disk, or a server of files, that hangs
 
 struct OpenFile {
   UniqueFd descriptor;
@@ -114,14 +116,27 @@ class FileBody final : public BodySource {
   net::Task<Result<Piece>> next(TimePoint deadline) override {
     std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, end_ - offset_));
     if (size == 0) co_return Piece{.bytes = {}, .last = true};
-    auto piece = co_await net::offload(
-        pool_, [file = file_, offset = offset_, size] { return read_piece(*file, offset, size); }, deadline);
+    auto piece = co_await read(size, deadline);
     if (!piece) co_return std::unexpected(piece.error());
     offset_ += size;
     co_return Piece{.bytes = std::move(*piece), .last = offset_ == end_};
   }
 
  private:
+  // A body that has begun is not broken off because the pool is full for the moment.
+  net::Task<Result<Slice>> read(std::size_t size, TimePoint deadline) {
+    net::Worker& worker = co_await net::this_worker();
+    for (;;) {
+      auto piece = co_await net::offload(
+          pool_, [file = file_, offset = offset_, size] { return read_piece(*file, offset, size); },
+          deadline);
+      const bool is_full = !piece && piece.error().code == Code::exhausted;
+      if (!is_full || worker.now() >= deadline) co_return piece;
+      auto slept = co_await net::sleep_until(std::min(deadline, worker.now() + kPoolPause));
+      if (!slept) co_return std::unexpected(slept.error());
+    }
+  }
+
   TaskPool& pool_;
   std::shared_ptr<const OpenFile> file_;  // shared with a read that outlives a cancelled strand
   std::uint64_t offset_;

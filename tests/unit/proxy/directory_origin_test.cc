@@ -6,9 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <memory>
 
 #include "fetch_rig.h"
 
@@ -18,6 +21,26 @@ using namespace vignette::proxy::test;
 namespace fs = std::filesystem;
 
 namespace {
+
+// Gives both threads of the rig's pool, and all places behind them, something to wait for.
+void crowd(BoundedPool& pool, const std::shared_future<void>& gate) {
+  auto at_work = std::make_shared<std::atomic<int>>(0);
+  const auto wait = [gate, at_work] {
+    ++*at_work;
+    gate.wait();
+  };
+  while (*at_work < 2) static_cast<void>(pool.try_submit(wait));
+  while (pool.try_submit(wait)) {
+  }
+}
+
+net::Task<void> open_after_refusal(BoundedPool& pool, std::promise<void>& gate, std::uint64_t refused) {
+  while (pool.refused() == refused) {
+    auto turn = co_await net::yield();
+    if (!turn) break;
+  }
+  gate.set_value();
+}
 
 // 6 November 1994, 08:49:37 GMT, and half a second.
 constexpr timespec kThen{784111777, 500'000'000};
@@ -282,6 +305,31 @@ TEST_CASE("A file that shrinks while it is read ends in an error, not in a short
   REQUIRE(state.got.body_error);
   CHECK(state.got.body_error->code == Code::closed);
   CHECK(state.got.body_error->blame == Blame::origin);
+}
+
+TEST_CASE("A body that has begun waits for a pool that is full instead of breaking off") {
+  Scene scene;
+  scene.write(scene.root / "big.bin", std::string(512 * 1024, 'x'));
+  DirectoryOrigin origin(scene.options);
+  struct Crowded {
+    Origin& origin;
+    std::promise<void> gate;
+    Fetched got;
+  } state{origin, {}, {}};
+  REQUIRE(scene.run<Crowded>(
+      [](FetchRig& rig, Crowded& crowded) -> net::Task<void> {
+        OriginRequest request;
+        request.path = "/big.bin";
+        auto response = co_await crowded.origin.fetch(rig.context, request);
+        VCHECK(response);
+        crowd(rig.files, crowded.gate.get_future().share());
+        rig.worker.spawn_named("opener", open_after_refusal, std::ref(rig.files), std::ref(crowded.gate),
+                               rig.files.refused());
+        co_await take_body(rig.context, std::move(*response), crowded.got);
+      },
+      state));
+  CHECK_FALSE(state.got.body_error);
+  CHECK(state.got.body.size() == 512 * 1024);
 }
 
 TEST_CASE("Methods that change something are refused with what is allowed") {
