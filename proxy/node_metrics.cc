@@ -31,8 +31,9 @@ NodeMetrics::NodeMetrics(Metrics& metrics)
       connections_refused(metrics.counter("vignette_tls_handshakes_failed_total",
                                           "Client TLS handshakes that did not complete.")),
       connections_open(metrics.gauge("vignette_connections_open", "Client connections open now.")),
-      bytes_sent(metrics.counter("vignette_sent_bytes_total", "Bytes sent to clients, heads included.")),
-      bytes_received(metrics.counter("vignette_received_bytes_total", "Bytes received from clients.")),
+      bytes_sent(metrics.counter("vignette_sent_bytes_total", "Bytes sent to clients, TLS included.")),
+      bytes_received(
+          metrics.counter("vignette_received_bytes_total", "Bytes received from clients, TLS included.")),
       fills_started(metrics.counter("vignette_fills_started_total", "Fetches into the cache.")),
       fills_failed(metrics.counter("vignette_fills_failed_total", "Fetches into the cache that failed.")),
       chunks_fetched(metrics.counter("vignette_chunks_fetched_total",

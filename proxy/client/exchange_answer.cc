@@ -107,7 +107,6 @@ void Exchange::finish() {
   unsigned worker = context_.index;
   metrics.responses[static_cast<std::size_t>(answered_ / 100) % metrics.responses.size()]->add(worker);
   metrics.cache[static_cast<std::size_t>(outcome_)]->add(worker);
-  metrics.bytes_sent.add(worker, responder_.answered_bytes());
   Duration took = context_.loop.clock().now() - started_;
   if (route_) route_->metrics.duration->record(worker, took);
   note_in_sketches();

@@ -1,6 +1,7 @@
 #include "proxy/client/h1_connection.h"
 
 #include <cstring>
+#include <utility>
 
 #include "proxy/worker_context.h"
 
@@ -24,7 +25,20 @@ http::Limits parser_limits(const conf::LimitOptions& options) {
 H1Connection::H1Connection(WorkerContext& context, net::Stream stream, ClientFacts facts)
     : context_(context), stream_(std::move(stream)), facts_(facts) {}
 
-H1Connection::~H1Connection() { release(); }
+H1Connection::~H1Connection() {
+  count_bytes();
+  release();
+}
+
+// What has moved on the wire since this was last called.
+void H1Connection::count_bytes() {
+  if (!stream_) return;
+  const auto count = [this](Counter& counter, std::uint64_t total, std::uint64_t& counted) {
+    if (total != counted) counter.add(context_.index, total - std::exchange(counted, total));
+  };
+  count(context_.node.metrics.bytes_received, stream_.bytes_received(), received_);
+  count(context_.node.metrics.bytes_sent, stream_.bytes_sent(), sent_);
+}
 
 void H1Connection::acquire() {
   if (work_) return;
@@ -121,7 +135,7 @@ net::Task<bool> H1Connection::read_head() {
     }
     if (!got || *got == 0) co_return false;
     work.end += *got;
-    context_.node.metrics.bytes_received.add(context_.index, *got);
+    count_bytes();
   }
 }
 
@@ -169,6 +183,7 @@ net::Task<bool> H1Connection::answer() {
   Result<void> sent;
   if (complete && !hold) sent = co_await send_queued();
   if (!sent) work.exchange->lose_client(sent.error());
+  count_bytes();
   work.exchange->finish();
   co_return complete&& sent;
 }

@@ -41,6 +41,7 @@ class H1Connection {
   net::Task<Result<void>> send_queued();
   net::Task<void> refuse(int status, std::string_view reason);
   net::Task<void> linger();
+  void count_bytes();
   void acquire();
   void release();
   void make_room();
@@ -53,6 +54,8 @@ class H1Connection {
   net::Stream stream_;
   ClientFacts facts_;
   std::unique_ptr<H1Work> work_;
+  std::uint64_t received_ = 0;  // bytes of the stream that are in the metrics
+  std::uint64_t sent_ = 0;
   bool first_ = true;
 };
 

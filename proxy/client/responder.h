@@ -45,7 +45,7 @@ class Responder {
   // Bytes queued and not yet sent.
   virtual std::size_t pending() const = 0;
   virtual bool begun() const = 0;
-  // Bytes of the answer queued so far, head and framing included.
+  // Bytes of the answer queued so far, head and framing included; not all of them need have been sent.
   virtual std::uint64_t answered_bytes() const = 0;
   // Whether append() does anything for the request at hand (false for HEAD).
   virtual bool wants_body() const = 0;

@@ -373,3 +373,29 @@ TEST_CASE("A client that does not read is given up after the send stall") {
   CHECK(answer.status == 200);
   CHECK_FALSE(answer.complete);
 }
+
+TEST_CASE("What is counted as received and sent is what went over the wire, bodies included") {
+  Scene scene(always("", std::string(50'000, 'b')));
+  const std::string body(300'000, 'x');
+  const std::string request = "POST / HTTP/1.1\r\nHost: test.local\r\nConnection: close\r\nContent-Length: " +
+                              std::to_string(body.size()) + "\r\n\r\n" + body;
+  RawClient client = scene.client();
+  client.send(request);
+  const std::string answer = client.read_to_end();
+  CHECK(answer.size() > 50'000);
+  CHECK(scene.node.metric("vignette_received_bytes_total") == static_cast<double>(request.size()));
+  CHECK(scene.node.metric("vignette_sent_bytes_total") == static_cast<double>(answer.size()));
+}
+
+TEST_CASE("What a client never took is not counted as sent") {
+  constexpr std::size_t kSize = std::size_t{16} << 20;
+  Scene scene(always("Cache-Control: max-age=60\r\n", std::string(kSize, 'x')), "cache = \"on\"",
+              "[timeouts]\nsend_stall = \"100ms\"\n[cache]\nmemory = \"256MiB\"\n");
+  scene.client().fetch("/big");
+  const double once = scene.node.metric("vignette_sent_bytes_total");
+  CHECK(once > kSize);
+  RawClient idle = scene.client();
+  idle.get("/big");
+  while (scene.node.metric("vignette_connections_open") > 0) scene.node.settle();
+  CHECK(scene.node.metric("vignette_sent_bytes_total") < 2 * once);
+}
