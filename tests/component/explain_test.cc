@@ -238,8 +238,8 @@ TEST_CASE("a picture is explained with the photo that it is made from") {
   TempDir folder;
   folder.write("cats/tom.jpg", "not looked at");
   TestNode node(
-      "[[listener]]\naddress = \"127.0.0.1:0\"\n[images]\nunsigned = \"off\"\n"
-      "keys = []\n[origin.photos]\ndirectory = \"" +
+      "[[listener]]\naddress = \"127.0.0.1:0\"\n[images]\nunsigned = \"on\"\n"
+      "[origin.photos]\ndirectory = \"" +
       folder.path() +
       "\"\n[[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/i/*\"\nimages = \"photos\"\n"
       "[[site.route]]\npath = \"/o/*\"\norigin = \"photos\"\nstrip_prefix = true\n");
@@ -274,7 +274,8 @@ TEST_CASE("chunks of a large object are counted") {
 TEST_CASE("asking changes nothing: no hit, no fill, no rank, no read that stays") {
   TempDir folder;
   TestNode::Options options;
-  options.disk.disks = {{folder.path() + "/disk", 64 << 20}};
+  options.disk.disks = {{folder.path() + "/disk", 16 << 20}};
+  options.disk.segment_bytes = 1 << 20;
   Scene scene(always("Cache-Control: max-age=600\r\n", std::string(50'000, 'x')), "", kSmall, options);
   scene.client().fetch("/a");
   fill_memory(scene);
