@@ -8,6 +8,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/strings.h"
+
 namespace vignette::conf {
 namespace {
 
@@ -27,8 +29,6 @@ std::optional<Number> parse_number(std::string_view text) {
 }
 
 bool is_mapped(const IpBytes& address) { return std::equal(kMapped.begin(), kMapped.end(), address.begin()); }
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool is_label(std::string_view label) {
   if (label.empty() || label.size() > kMaxLabel || label.front() == '-' || label.back() == '-') return false;
@@ -102,7 +102,7 @@ std::optional<Address> parse_address(std::string_view text) {
   if (!port || (host.find(':') != host.npos) != bracketed) return std::nullopt;
   address.port = *port;
   address.host = host;
-  std::ranges::transform(address.host, address.host.begin(), lower);
+  lower_in_place(address.host);
   address.is_ip = parse_ip(address.host).has_value();
   if (!address.is_ip && (bracketed || !is_dns_name(address.host))) return std::nullopt;
   return address;

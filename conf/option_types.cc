@@ -49,14 +49,6 @@ bool expect_table(Context& context, const Node& node) {
   return false;
 }
 
-bool is_token(std::string_view text) {
-  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           kMarks.find(c) != kMarks.npos;
-  });
-}
-
 Type<bool> boolean() {
   Type<bool> type{"boolean", "", {}, {}};
   type.parse = [](Context& context, const Node& node) -> std::optional<bool> {

@@ -3,6 +3,7 @@
 
 #include "base/strings.h"
 #include "conf/option_types.h"
+#include "http/field_list.h"
 
 namespace vignette::conf {
 namespace {
@@ -12,7 +13,7 @@ using C = RouteCache;
 using K = RouteCacheKey;
 
 std::optional<std::string> bad_key_header(std::string_view name) {
-  if (!is_token(name)) return fmt::format("\"{}\" is not a header field name", name);
+  if (!http::is_token(name)) return fmt::format("\"{}\" is not a header field name", name);
   const std::string lower = to_lower(name);
   if (lower == "cookie") return "name the cookies that matter in \"cookies\"";
   if (lower == "host") return "the host is always in the key";
@@ -20,7 +21,7 @@ std::optional<std::string> bad_key_header(std::string_view name) {
 }
 
 std::optional<std::string> bad_cookie(std::string_view name) {
-  if (is_token(name)) return std::nullopt;
+  if (http::is_token(name)) return std::nullopt;
   return fmt::format("\"{}\" is not the name of a cookie", name);
 }
 

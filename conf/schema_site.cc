@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "conf/option_types.h"
 #include "conf/redirect.h"
+#include "http/field_list.h"
 #include "http/url.h"
 
 namespace vignette::conf {
@@ -11,12 +12,12 @@ namespace {
 
 std::optional<std::string> bad_method(std::string_view method) {
   const auto capital = [](char c) { return (c >= 'A' && c <= 'Z') || c == '-'; };
-  if (is_token(method) && std::ranges::all_of(method, capital)) return std::nullopt;
+  if (http::is_token(method) && std::ranges::all_of(method, capital)) return std::nullopt;
   return fmt::format("expected a method in capital letters such as \"GET\", not \"{}\"", method);
 }
 
 std::optional<std::string> bad_field_name(std::string_view name) {
-  if (!is_token(name)) return fmt::format("\"{}\" is not a header field name", name);
+  if (!http::is_token(name)) return fmt::format("\"{}\" is not a header field name", name);
   static constexpr std::string_view kFraming[] = {
       "connection", "content-length", "date", "keep-alive", "te", "trailer", "upgrade", "transfer-encoding"};
   const std::string lower = to_lower(name);

@@ -117,7 +117,6 @@ Answer look_up_any(const MMDB_s& database, const Address& address) {
 Database::Database(std::unique_ptr<MMDB_s> handle, OnBadRecord on_bad_record)
     : handle_(std::move(handle)),
       type_(handle_->metadata.database_type),
-      build_epoch_(handle_->metadata.build_epoch),
       on_bad_record_(std::move(on_bad_record)) {}
 
 Database::~Database() { MMDB_close(handle_.get()); }

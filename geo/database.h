@@ -39,15 +39,13 @@ class Database {
   // address (2002::/16) without its own record has the country of the IPv4 address inside it.
   Country country(const Address& address) const;
 
-  const std::string& type() const { return type_; }           // "GeoLite2-Country"
-  std::uint64_t build_epoch() const { return build_epoch_; }  // seconds since 1970
+  const std::string& type() const { return type_; }  // "GeoLite2-Country"
 
  private:
   Database(std::unique_ptr<MMDB_s> handle, OnBadRecord on_bad_record);
 
   std::unique_ptr<MMDB_s> handle_;
   std::string type_;
-  std::uint64_t build_epoch_ = 0;
   OnBadRecord on_bad_record_;
 };
 

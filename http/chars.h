@@ -60,8 +60,6 @@ constexpr bool all(std::string_view text, unsigned classes) {
   return true;
 }
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
 constexpr int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   const char l = static_cast<char>(c | 32);

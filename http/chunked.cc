@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/strings.h"
 #include "http/chars.h"
 
 namespace vignette::http {
@@ -212,7 +213,7 @@ Refusal ChunkedDecoder::step_trailer(char c) {
         break;
       }
       if (!chars::is(c, chars::kToken)) return fault(c, Refusal::bad_trailer);
-      if (name_bytes_ < name_.size()) name_[name_bytes_] = chars::lower(c);
+      if (name_bytes_ < name_.size()) name_[name_bytes_] = to_lower(c);
       ++name_bytes_;
       break;
     default:  // trailer_value

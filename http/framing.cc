@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/strings.h"
 #include "http/chars.h"
 #include "http/hop_by_hop.h"
 #include "http/status.h"
@@ -80,7 +81,7 @@ Refusal parse_target(std::string_view target, RequestHead& head) {
 // Lower-cases in place: all views of a head point into the caller's writable buffer.
 void lower_view(std::string_view text) {
   char* bytes = const_cast<char*>(text.data());
-  for (std::size_t i = 0; i < text.size(); ++i) bytes[i] = chars::lower(bytes[i]);
+  for (std::size_t i = 0; i < text.size(); ++i) bytes[i] = to_lower(bytes[i]);
 }
 
 Refusal take_authority(std::string_view text, RequestHead& head) {

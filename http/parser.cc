@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "base/strings.h"
 #include "http/chars.h"
 #include "http/framing.h"
 
@@ -13,7 +14,7 @@ namespace {
 consteval std::array<char, 256> make_name_table() {
   std::array<char, 256> table{};
   for (unsigned c = 0; c < 256; ++c) {
-    if ((chars::kTable[c] & chars::kToken) != 0) table[c] = chars::lower(static_cast<char>(c));
+    if ((chars::kTable[c] & chars::kToken) != 0) table[c] = to_lower(static_cast<char>(c));
   }
   return table;
 }

@@ -50,12 +50,6 @@ HeaderScan scan_header(std::string_view prefix, bool complete) {
   return scan.header.width > 0 ? scan_done(scan.header) : scan_broken();
 }
 
-std::uint32_t count_frames(SourceFormat format, std::string_view file, std::uint32_t stop_at) {
-  if (format == SourceFormat::gif) return std::max(1u, count_gif_frames(ByteView(file), stop_at));
-  if (format == SourceFormat::webp) return std::max(1u, count_webp_frames(ByteView(file), stop_at));
-  return 1;
-}
-
 ErrorClass check_limits(const ImageHeader& header, std::uint64_t source_bytes, const Limits& limits) {
   const bool fits = source_bytes <= limits.max_source_bytes && header.width <= limits.max_side &&
                     header.height <= limits.max_side &&

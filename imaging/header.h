@@ -22,7 +22,7 @@ struct ImageHeader {
   bool alpha = false;
   bool progressive = false;  // progressive JPEG, interlaced PNG or GIF
   bool subsampled = false;   // JPEG with 4:2:0 or less chroma
-  bool animated = false;     // the header says so; see count_frames
+  bool animated = false;     // the header says so
 
   std::uint32_t shown_width() const { return orientation >= 5 ? height : width; }
   std::uint32_t shown_height() const { return orientation >= 5 ? width : height; }
@@ -44,10 +44,6 @@ inline constexpr std::size_t kMaxHeaderBytes = std::size_t{4} << 20;
 // Stateless: call again with a longer prefix while it says need_more. `complete`: no more bytes will come
 // (need_more then becomes broken). Costs a walk over segment headers, never over their contents.
 HeaderScan scan_header(std::string_view prefix, bool complete);
-
-// Frames of a whole file by walking block headers; stops counting at `stop_at`. 1 for stills. A damaged tail
-// ends the count, it is no error here.
-std::uint32_t count_frames(SourceFormat format, std::string_view file, std::uint32_t stop_at);
 
 struct Limits {
   std::uint64_t max_pixels = 100'000'000;  // width x height of one frame

@@ -128,32 +128,4 @@ HeaderScan scan_webp(ByteView bytes, ImageHeader header) {
   return scan_done(header);
 }
 
-std::uint32_t count_gif_frames(ByteView file, std::uint32_t stop_at) {
-  std::uint32_t frames = 0;
-  std::size_t at = 13 + gif_table_bytes(file.u8(10));
-  while (at < file.size() && frames < stop_at) {
-    const std::uint8_t kind = file.u8(at);
-    if (kind == kGifExtension) {
-      at = skip_sub_blocks(file, at + 2);
-    } else if (kind == kGifImage) {
-      ++frames;
-      at = skip_sub_blocks(file, at + 11 + gif_table_bytes(file.u8(at + 9)));
-    } else {
-      break;
-    }
-  }
-  return frames;
-}
-
-std::uint32_t count_webp_frames(ByteView file, std::uint32_t stop_at) {
-  std::uint32_t frames = 0;
-  std::size_t at = 12;
-  while (file.has(at, 8) && frames < stop_at) {
-    if (file.text(at, 4) == "ANMF") ++frames;
-    const std::size_t length = file.le(at + 4, 4);
-    at += 8 + length + (length & 1);
-  }
-  return frames;
-}
-
 }  // namespace vignette::imaging

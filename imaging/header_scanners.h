@@ -56,7 +56,4 @@ HeaderScan scan_heif(ByteView bytes, ImageHeader header);
 // Orientation of a TIFF structure (the payload of an Exif block): 1..8, 1 when absent or senseless.
 std::uint8_t exif_orientation(std::string_view tiff);
 
-std::uint32_t count_gif_frames(ByteView file, std::uint32_t stop_at);
-std::uint32_t count_webp_frames(ByteView file, std::uint32_t stop_at);
-
 }  // namespace vignette::imaging

@@ -24,10 +24,6 @@ std::optional<Number> parse_number(std::string_view text) {
   return value;
 }
 
-bool bit(const std::array<std::uint8_t, 16>& bytes, unsigned index) {
-  return (bytes[index / 8] >> (7 - index % 8)) & 1;
-}
-
 }  // namespace
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
@@ -71,43 +67,6 @@ std::string IpAddress::to_string() const {
   const bool v4 = is_v4();
   ::inet_ntop(v4 ? AF_INET : AF_INET6, bytes_.data() + (v4 ? 12 : 0), text, sizeof text);
   return text;
-}
-
-std::optional<Cidr> Cidr::parse(std::string_view text) {
-  const std::size_t slash = text.find('/');
-  const auto address = IpAddress::parse(text.substr(0, slash));
-  if (!address) return std::nullopt;
-  // "::ffff:10.0.0.0/104" counts bits of IPv6, "10.0.0.0/8" of IPv4.
-  const unsigned shift = text.substr(0, slash).find(':') == text.npos ? 96 : 0;
-  unsigned prefix = 128;
-  if (slash != text.npos) {
-    const auto number = parse_number<std::uint8_t>(text.substr(slash + 1));
-    if (!number || *number > 128 - shift) return std::nullopt;
-    prefix = *number + shift;
-  }
-  for (unsigned i = prefix; i < 128; ++i) {
-    if (bit(address->bytes(), i)) return std::nullopt;
-  }
-  Cidr network;
-  network.base_ = *address;
-  network.prefix_ = static_cast<std::uint8_t>(prefix);
-  return network;
-}
-
-bool Cidr::contains(const IpAddress& address) const {
-  // "::/0" is a statement about IPv6; IPv4 has "0.0.0.0/0".
-  if (address.is_v4() && prefix_ < 96) return false;
-  const std::size_t whole = prefix_ / 8;
-  const unsigned rest = prefix_ % 8;
-  const auto& mine = base_.bytes();
-  const auto& other = address.bytes();
-  if (std::memcmp(mine.data(), other.data(), whole) != 0) return false;
-  return rest == 0 || ((mine[whole] ^ other[whole]) >> (8 - rest)) == 0;
-}
-
-std::string Cidr::to_string() const {
-  const bool v4 = base_.is_v4() && prefix_ >= 96;
-  return fmt::format("{}/{}", base_.to_string(), v4 ? prefix_ - 96 : prefix_);
 }
 
 Address::Address(IpAddress ip, std::uint16_t port)
@@ -165,11 +124,6 @@ Address Address::from_sockaddr(const sockaddr* address, socklen_t length) {
 }
 
 bool Address::is_loopback() const { return is_unix() || (family_ != Family::none && ip_.is_loopback()); }
-
-std::string Address::host_string() const {
-  if (family_ == Family::none) return "";
-  return is_unix() ? path_ : ip_.to_string();
-}
 
 std::string Address::to_string() const {
   switch (family_) {

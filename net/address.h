@@ -1,4 +1,4 @@
-// Addresses as values: an IP address, a network, and what a socket can be bound or connected to.
+// Addresses as values: an IP address, and what a socket can be bound or connected to.
 #pragma once
 
 #include <sys/socket.h>
@@ -34,19 +34,6 @@ class IpAddress {
   std::array<std::uint8_t, 16> bytes_{};
 };
 
-// A network. "10.0.0.0/8", "2001:db8::/32", or a single address. Host bits must be zero.
-class Cidr {
- public:
-  static std::optional<Cidr> parse(std::string_view text);
-  bool contains(const IpAddress& address) const;
-  std::string to_string() const;
-  bool operator==(const Cidr&) const = default;
-
- private:
-  IpAddress base_;
-  std::uint8_t prefix_ = 128;  // in the 128-bit form
-};
-
 enum class Family : std::uint8_t { none, v4, v6, unix_path };
 
 class Address {
@@ -65,7 +52,6 @@ class Address {
   std::uint16_t port() const { return port_; }       // 0 for unix sockets
   const std::string& path() const { return path_; }  // empty for IP
   std::string to_string() const;                     // what parse() reads
-  std::string host_string() const;                   // without the port; the IP without brackets
   bool operator==(const Address&) const = default;
 
   // Fills `storage`; returns the length, 0 when there is none (no family, or a path that is too long).

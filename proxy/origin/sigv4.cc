@@ -159,37 +159,10 @@ SigV4Headers Signer::sign(const SigV4Request& request, WallTime now) {
   return out;
 }
 
-std::string Signer::presign(const SigV4Request& request, WallTime now, std::chrono::seconds expires) {
-  const SigV4Trace traced = trace_query(request, now, expires);
-  return presigned_query(request, timestamp_of(now), expires) + "&X-Amz-Signature=" + traced.signature;
-}
-
 SigV4Trace Signer::trace_headers(const SigV4Request& request, WallTime now) {
   const std::string timestamp = timestamp_of(now);
   const auto headers = headers_to_sign(request, credentials_, options_, timestamp);
   return trace(request, canonical_query(request.query), timestamp, headers);
-}
-
-SigV4Trace Signer::trace_query(const SigV4Request& request, WallTime now, std::chrono::seconds expires) {
-  const std::string timestamp = timestamp_of(now);
-  return trace(request, presigned_query(request, timestamp, expires), timestamp, request.headers);
-}
-
-std::string Signer::presigned_query(const SigV4Request& request, std::string_view timestamp,
-                                    std::chrono::seconds expires) const {
-  const std::string credential = credentials_.access_key + "/" + scope(timestamp);
-  const std::string lifetime = std::to_string(expires.count());
-  const std::string names = canonical_headers(request.headers).names;
-  std::vector<SigV4Pair> pairs(request.query.begin(), request.query.end());
-  pairs.emplace_back("X-Amz-Algorithm", kAlgorithm);
-  pairs.emplace_back("X-Amz-Credential", credential);
-  pairs.emplace_back("X-Amz-Date", timestamp);
-  pairs.emplace_back("X-Amz-Expires", lifetime);
-  pairs.emplace_back("X-Amz-SignedHeaders", names);
-  if (!credentials_.session_token.empty()) {
-    pairs.emplace_back("X-Amz-Security-Token", credentials_.session_token);
-  }
-  return canonical_query(pairs);
 }
 
 SigV4Trace Signer::trace(const SigV4Request& request, std::string_view query, std::string_view timestamp,

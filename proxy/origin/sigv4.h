@@ -1,4 +1,4 @@
-// AWS Signature Version 4, in headers and in the query (presigned URLs). Pure: time and keys are handed in.
+// AWS Signature Version 4, in headers. Pure: time and keys are handed in.
 //
 // Paths and query pairs are given decoded, as raw bytes; the encoding that is signed is the one to send, so
 // build the request target with canonical_path() and canonical_query().
@@ -91,12 +91,7 @@ class Signer {
   Signer& operator=(const Signer&) = delete;
 
   SigV4Headers sign(const SigV4Request& request, WallTime now);
-  // The whole query string (without '?') of a presigned URL; valid for `expires`, 1 s to 7 days.
-  // AWS hashes "UNSIGNED-PAYLOAD" for S3: give that as payload_hash.
-  std::string presign(const SigV4Request& request, WallTime now, std::chrono::seconds expires);
-
   SigV4Trace trace_headers(const SigV4Request& request, WallTime now);
-  SigV4Trace trace_query(const SigV4Request& request, WallTime now, std::chrono::seconds expires);
 
   const Credentials& credentials() const { return credentials_; }
 
@@ -104,8 +99,6 @@ class Signer {
   SigV4Trace trace(const SigV4Request& request, std::string_view query, std::string_view timestamp,
                    std::span<const SigV4Pair> headers);
   std::string scope(std::string_view timestamp) const;
-  std::string presigned_query(const SigV4Request& request, std::string_view timestamp,
-                              std::chrono::seconds expires) const;
 
   Credentials credentials_;
   std::string region_;

@@ -28,7 +28,6 @@ class HealthChecker {
   // Starts, changes and ends probing to match the configuration. Servers that are no longer checked count
   // as up.
   void apply(SnapshotRef snapshot);
-  std::size_t probed() const { return probes_.size(); }
 
  private:
   struct Probe;

@@ -157,14 +157,6 @@ TEST_CASE("limits hold at the limit and not one beyond") {
   CHECK(check_limits(header, 99, limits) == ErrorClass::too_large);
 }
 
-TEST_CASE("frames are counted without decoding, up to where it matters") {
-  const std::string file = gif(0, 5);
-  CHECK(count_frames(SourceFormat::gif, file, 200) == 5);
-  CHECK(count_frames(SourceFormat::gif, file, 3) == 3);
-  CHECK(count_frames(SourceFormat::gif, file.substr(0, 20), 200) == 1);
-  CHECK(count_frames(SourceFormat::jpeg, file, 200) == 1);
-}
-
 TEST_CASE("memory is estimated by what the decoder must hold") {
   ImageHeader header;
   header.format = SourceFormat::jpeg;
@@ -246,7 +238,6 @@ TEST_CASE("every file of the data set scans to its class without a crash") {
       if (scan.state == HeaderScan::State::done) error = check_limits(scan.header, file.size(), Limits{});
       INFO(entry.path());
       CHECK(scan.state != HeaderScan::State::need_more);
-      count_frames(scan.header.format, file, 200);
       if (exact.contains(name)) CHECK(exact.at(name).contains(status_for(error)));
       const std::string path = entry.path();
       if (path.contains("pillow-fuzz") || path.contains("other-formats")) CHECK(status_for(error) == 415);

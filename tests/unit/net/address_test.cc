@@ -36,27 +36,3 @@ TEST_CASE("A v4-mapped address is the IPv4 address") {
   CHECK_FALSE(IpAddress::parse("::2")->is_loopback());
   CHECK(Address::parse("unix:/x")->is_loopback());
 }
-
-TEST_CASE("Networks contain what they should") {
-  const auto in = [](const char* network, const char* address) {
-    return Cidr::parse(network)->contains(*IpAddress::parse(address));
-  };
-  CHECK(in("10.0.0.0/8", "10.255.0.1"));
-  CHECK_FALSE(in("10.0.0.0/8", "11.0.0.0"));
-  CHECK(in("10.0.0.0/8", "::ffff:10.1.1.1"));
-  CHECK(in("192.168.1.128/25", "192.168.1.200"));
-  CHECK_FALSE(in("192.168.1.128/25", "192.168.1.127"));
-  CHECK(in("0.0.0.0/0", "8.8.8.8"));
-  CHECK_FALSE(in("0.0.0.0/0", "2001:db8::1"));
-  CHECK_FALSE(in("::/0", "8.8.8.8"));
-  CHECK(in("::/0", "2001:db8::1"));
-  CHECK(in("::1", "::1"));
-  CHECK(in("2001:db8::/33", "2001:db8:7fff::1"));
-  CHECK_FALSE(in("2001:db8::/33", "2001:db8:8000::1"));
-  for (const char* text : {"10.0.0.1/8", "10.0.0.0/33", "::/129", "x/8", "10.0.0.0/", "10.0.0.0/8/8", ""}) {
-    INFO(text);
-    CHECK_FALSE(Cidr::parse(text));
-  }
-  CHECK(Cidr::parse("10.0.0.0/8")->to_string() == "10.0.0.0/8");
-  CHECK(Cidr::parse("::1")->to_string() == "::1/128");
-}

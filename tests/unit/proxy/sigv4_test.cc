@@ -86,18 +86,11 @@ void check_vector(const std::filesystem::path& directory) {
   const std::string signed_request = read(directory / "header-signed-request.txt");
   CHECK(signed_request.find("Authorization:" + signer.sign(request, kVectorTime).authorization) !=
         std::string::npos);
-
-  const std::chrono::seconds expires(context["expiration_in_seconds"].get<int>());
-  const SigV4Trace by_query = signer.trace_query(request, kVectorTime, expires);
-  CHECK(by_query.canonical_request == read(directory / "query-canonical-request.txt"));
-  CHECK(by_query.string_to_sign == read(directory / "query-string-to-sign.txt"));
-  CHECK(by_query.signature == read(directory / "query-signature.txt"));
-  CHECK(signer.presign(request, kVectorTime, expires).ends_with("&X-Amz-Signature=" + by_query.signature));
 }
 
 }  // namespace
 
-TEST_CASE("Signatures agree with AWS's signing cases in headers and in the query") {
+TEST_CASE("Signatures agree with AWS's signing cases") {
   if (!std::filesystem::exists(vectors())) {
     WARN("skipped: no signing cases at " << vectors());
     return;
@@ -136,19 +129,6 @@ TEST_CASE("A listing with a query is signed as in AWS's documentation") {
                            "us-east-1", "s3", time);
   CHECK(out.authorization.ends_with(
       "Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"));
-}
-
-TEST_CASE("A presigned URL is the one in AWS's documentation") {
-  Signer signer({"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ""}, "us-east-1");
-  const std::vector<SigV4Pair> headers{{"host", "examplebucket.s3.amazonaws.com"}};
-  const WallTime time = std::chrono::sys_days(std::chrono::year(2013) / 5 / 24);
-  const std::string url = signer.presign({.method = "GET",
-                                          .path = "/test.txt",
-                                          .query = {},
-                                          .headers = headers,
-                                          .payload_hash = "UNSIGNED-PAYLOAD"},
-                                         time, 86400s);
-  CHECK(url.ends_with("X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"));
 }
 
 TEST_CASE("Keys are encoded once, and never normalised unless asked") {
