@@ -293,7 +293,7 @@ ObjectRef Fill::store_object() {
   }
   const Insertion insertion = store_.insert(object);
   if (table_ && (insertion == Insertion::inserted || insertion == Insertion::replaced)) {
-    table_->note_variant(*object);
+    table_->note_stored(*object);
   }
   if (const Reason reason = reason_of(insertion); reason != Reason::none) end_unstored(reason);
   return object;

@@ -1,5 +1,7 @@
 #include "cache/fill_table.h"
 
+#include "cache/purge/identity.h"
+
 namespace vignette::cache {
 
 // With the shard locked. False: this fill takes nobody any more.
@@ -76,6 +78,11 @@ void FillTable::forget_pass(const Key& key) {
   if (Pass& pass = pass_of(shard, key); pass.key == key) pass = {};
 }
 
+void FillTable::note_stored(const Object& object) {
+  variants_.note(object);
+  if (object.tags().find(kManyTags) != std::string_view::npos) ++tags_cut_;
+}
+
 Joined FillTable::start_alone(const Key& key, std::string_view key_string, TimePoint now) {
   Fill::Start own = Fill::start(store_, this, key, key_string, now, Fill::Listing::unlisted);
   Joined alone;
@@ -111,6 +118,7 @@ FillStats FillTable::stats() const {
   stats.joined = joined_;
   stats.passed = passed_;
   stats.variants_dropped = variants_.dropped();
+  stats.tags_cut = tags_cut_;
   for (const Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     stats.open += shard.slots.size();

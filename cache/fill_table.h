@@ -48,6 +48,7 @@ struct FillStats {
   std::uint64_t joined = 0;
   std::uint64_t passed = 0;            // fills of their own for keys remembered as not storable
   std::uint64_t variants_dropped = 0;  // of URLs that had more than kMaxVariants
+  std::uint64_t tags_cut = 0;          // stored with more purge tags than are kept (kManyTags)
   std::uint64_t open = 0;              // slots now
 };
 
@@ -104,14 +105,14 @@ class FillTable {
   void remove(const Fill& fill, const Key& slot_key);
   void remember_pass(const Key& key, Reason reason);
   void forget_pass(const Key& key);
-  void note_variant(const Object& object) { variants_.note(object); }
+  void note_stored(const Object& object);
   bool add(const FillRef& fill, const Key& key, std::string_view key_string);  // false: taken
 
   Store& store_;
   const Clock& clock_;
   VariantBook variants_{store_};
   std::array<Shard, kShards> shards_;
-  std::atomic<std::uint64_t> started_{0}, seconds_{0}, joined_{0}, passed_{0};
+  std::atomic<std::uint64_t> started_{0}, seconds_{0}, joined_{0}, passed_{0}, tags_cut_{0};
 };
 
 }  // namespace vignette::cache

@@ -63,6 +63,9 @@ void Server::register_cache_metrics() {
   add_metric(counter, "vignette_cache_variants_dropped_total",
              "Stored variants of URLs that had more than one URL may have (Vary).",
              [this] { return as_number(fills_.stats().variants_dropped); });
+  add_metric(counter, "vignette_cache_tags_cut_total",
+             "Responses stored with more purge tags than are kept: each purge by a tag takes them.",
+             [this] { return as_number(fills_.stats().tags_cut); });
   add_metric(counter, "vignette_fills_passed_total",
              "Fetches of their own for URLs whose answers were not for others (hit-for-miss).",
              [this] { return as_number(fills_.stats().passed); });
