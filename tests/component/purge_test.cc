@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "cache/purge/cache_groups.h"
+#include "cache/stored_fields.h"
 #include "scene.h"
 
 namespace vignette::test {
@@ -73,6 +74,20 @@ TEST_CASE("tags of every spelling purge, and reach no client") {
   scene.node.purge(R"({"tag": "violet"})");
   CHECK(body_of(scene, "/a") == "/a #1");
   scene.node.purge(R"({"tag": ["violet", "red"]})");
+  CHECK(body_of(scene, "/a") == "/a #2");
+}
+
+TEST_CASE("what has more tags than are kept goes with a purge by any tag") {
+  std::string tags = "Cache-Tag: ";
+  for (std::size_t i = 0; tags.size() < cache::kMaxTagBytes + 100; ++i)
+    tags += "tag" + std::to_string(i) + ",";
+  Counting counting("Cache-Control: max-age=600\r\n" + tags + "last\r\n");
+  Scene scene(counting.script());
+  CHECK(body_of(scene, "/a") == "/a #1");
+  CHECK(body_of(scene, "/a") == "/a #1");
+  scene.node.purge(R"({"url": "http://a.test/b"})");
+  CHECK(body_of(scene, "/a") == "/a #1");
+  scene.node.purge(R"({"tag": "last"})");
   CHECK(body_of(scene, "/a") == "/a #2");
 }
 

@@ -6,6 +6,7 @@
 
 #include "cache/fill_table.h"
 #include "cache/memory_store.h"
+#include "cache/purge/identity.h"
 #include "cache_support.h"
 
 using namespace vignette;
@@ -55,6 +56,20 @@ TEST_CASE("one fill serves all who join, and the next one hits") {
   CHECK(scene.join().hit);
   CHECK(scene.table.stats().open == 0);
   CHECK(scene.table.stats().joined == 1);
+}
+
+TEST_CASE("what is stored with more tags than are kept is counted") {
+  Scene scene;
+  for (const std::string& tags : {std::string("red"), "red " + std::string(kManyTags)}) {
+    const ObjectRef known = scene.store.peek(kKey, kName);
+    Joined joined = scene.join(known.get());
+    ObjectHead head = sized_head(1);
+    head.tags = tags;
+    REQUIRE(joined.writer.set_head(head, Reason::none) == HeadVerdict::storing);
+    REQUIRE(joined.writer.append(piece(1)));
+    REQUIRE(joined.writer.commit());
+  }
+  CHECK(scene.table.stats().tags_cut == 1);
 }
 
 TEST_CASE("a stale object does not answer for the fill that replaces it") {
