@@ -29,7 +29,8 @@ struct Node {
   NodeMetrics& metrics;
   cache::Store& store;
   cache::FillTable& fills;
-  TaskPool& file_pool;                 // directory reads
+  TaskPool& file_pool;                 // directory reads, and reports that read much
+  TaskPool& purge_pool;                // one thread: what writes the book of purges never waits for files
   ServerRegistry& servers;             // health and names of origin servers; survives reloads
   ImagingService* imaging;             // null when no route serves images
   LineSink* access_log;                // null: off

@@ -10,6 +10,7 @@
 #include "proxy/client/h1_work.h"
 #include "proxy/media/fill_hub.h"
 #include "proxy/media/image_memo.h"
+#include "proxy/media/photo_lists.h"
 #include "proxy/node.h"
 #include "proxy/origin/origin_pools.h"
 #include "proxy/route/snapshot.h"
@@ -59,6 +60,7 @@ struct WorkerContext {
   FreeList<H1Work> h1_work{64};
   IdleConnections idle;
   ImageMemo images;
+  PhotoLists photo_lists;
   std::string log_line;  // scratch of the access log
   RateLimited failed_invalidations;
 

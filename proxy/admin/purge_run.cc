@@ -87,7 +87,7 @@ net::Task<AdminReply> run_purge(Node& node, PurgeOrder order) {
   net::Worker& loop = co_await net::this_worker();
   auto erasing = order.mode == cache::PurgeMode::erase ? std::make_shared<Erasing>() : nullptr;
   auto purged = co_await net::offload(
-      node.file_pool,
+      node.purge_pool,
       [&node, order, erasing, mailbox = loop.mailbox()] {
         auto done = purge_now(node, order);
         if (done && erasing) begin_erasing(node, erasing, mailbox);

@@ -127,7 +127,7 @@ net::Task<void> Exchange::invalidate(const http::ResponseHead& answer) {
   add_groups(answer, targets);
   if (targets.empty()) co_return;
   auto done = co_await net::offload(
-      context_.node.file_pool,
+      context_.node.purge_pool,
       [book = context_.node.purges, targets = std::move(targets)] {
         return book->purge(targets, cache::PurgeMode::hard, cache::PurgeBook::Durability::written);
       },

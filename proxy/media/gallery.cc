@@ -1,65 +1,19 @@
 #include "proxy/media/gallery.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <vector>
 
 #include <fmt/core.h>
 
 #include "base/html.h"
 #include "base/strings.h"
-#include "net/offload.h"
 #include "proxy/origin/directory_origin.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
 namespace {
 
-constexpr std::size_t kMaxPhotos = 500;
-constexpr std::size_t kMaxEntries = 50'000;  // looked at; what comes behind is not shown
-constexpr int kMaxDepth = 32;
-constexpr Duration kListTimeout = std::chrono::seconds(30);
 constexpr int kWidths[] = {320, 640, 1080};
-
-struct Listing {
-  std::vector<std::string> names;  // below the directory, sorted
-  bool cut = false;
-};
-
-bool is_photo(std::string_view name) {
-  static constexpr std::string_view kTypes[] = {"image/jpeg", "image/png",  "image/webp",
-                                                "image/gif",  "image/avif", "image/heic"};
-  return std::ranges::find(kTypes, content_type_of(name)) != std::end(kTypes);
-}
-
-// Blocks: on the file pool. Follows no symlinks and shows no hidden names, as the origin serves none.
-Result<Listing> list_photos(const std::string& directory) {
-  namespace fs = std::filesystem;
-  Listing listing;
-  std::error_code error;
-  fs::recursive_directory_iterator entry(directory, fs::directory_options::skip_permission_denied, error);
-  if (error) return fail(Code::not_found, Blame::origin, "gallery: directory", error.value());
-  std::size_t seen = 0;
-  // An error on the way (a folder that goes away meanwhile) ends the list, what was found is good.
-  for (; entry != fs::recursive_directory_iterator() && !error; entry.increment(error)) {
-    std::error_code ignored;
-    if (++seen > kMaxEntries) {
-      listing.cut = true;
-      break;
-    }
-    const bool hidden = entry->path().filename().native().starts_with('.');
-    if (hidden || entry.depth() >= kMaxDepth) entry.disable_recursion_pending();
-    if (hidden || entry->symlink_status(ignored).type() != fs::file_type::regular) continue;
-    std::string name = entry->path().lexically_relative(directory).string();
-    if (is_photo(name)) listing.names.push_back(std::move(name));
-  }
-  std::ranges::sort(listing.names);
-  if (listing.names.size() > kMaxPhotos) {
-    listing.names.resize(kMaxPhotos);
-    listing.cut = true;
-  }
-  return listing;
-}
 
 // The prefix of the images route of this origin on the same site; the loader has checked that there is one.
 std::string images_prefix(const Router& router, const Origin& origin, const Route& gallery) {
@@ -128,7 +82,7 @@ void append_figure(std::string& page, std::string_view prefix, const std::string
       prefix, key, escape_html(name), kWidths[0], sources);
 }
 
-std::string page_of(const Listing& listing, std::string_view prefix) {
+std::string page_of(const PhotoList& listing, std::string_view prefix) {
   const std::size_t count = listing.names.size();
   std::string page(kPageHead);
   page +=
@@ -151,11 +105,9 @@ net::Task<Result<std::string>> gallery_page(WorkerContext& context, const Snapsh
   auto* directory = dynamic_cast<DirectoryOrigin*>(&origin);
   if (!directory) co_return fail(Code::not_found, Blame::origin, "gallery: not a directory");
   const std::string prefix = escape_html(images_prefix(*snapshot.router, origin, route));
-  auto listing = co_await net::offload(
-      context.node.file_pool, [path = directory->path()] { return list_photos(path); },
-      context.loop.now() + kListTimeout);
+  auto listing = co_await context.photo_lists.get(context, directory->path());
   if (!listing) co_return std::unexpected(listing.error());
-  co_return page_of(*listing, prefix);
+  co_return page_of(**listing, prefix);
 }
 
 }  // namespace vignette::proxy

@@ -105,6 +105,7 @@ class Server {
   cache::FillTable fills_;
   cache::Insight insight_;
   BoundedPool file_pool_;
+  BoundedPool purge_pool_;
   std::unique_ptr<LineSink> access_log_;
   net::Worker loop_;
   PurgeKeeper purge_keeper_;

@@ -84,6 +84,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
             .store = store_,
             .fills = fills_,
             .file_pool = files_,
+            .purge_pool = files_,
             .servers = servers_,
             .imaging = nullptr,
             .access_log = nullptr,

@@ -131,7 +131,7 @@ class FetchRig {
   cache::FillTable fills{store, clock};
   BoundedPool files{"files", 2, 64};
   ServerRegistry servers{registry};
-  Node node{clock, log, metrics, store, fills, files, servers, nullptr, nullptr};
+  Node node{clock, log, metrics, store, fills, files, files, servers, nullptr, nullptr};
   std::shared_ptr<Snapshot> snapshot = std::make_shared<Snapshot>();
   net::Worker worker;
   WorkerContext context;

@@ -2,9 +2,13 @@
 
 #include <stdlib.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <memory>
+#include <vector>
 
 #include "fetch_rig.h"
 #include "proxy/origin/directory_origin.h"
@@ -69,6 +73,11 @@ struct Scene : FetchRig {
         },
         state);
     return out;
+  }
+
+  static net::Task<void> ask(Scene& scene, std::vector<Result<std::string>>& pages) {
+    auto page = co_await gallery_page(scene.context, *scene.snapshot, *scene.origin, *scene.gallery);
+    pages.push_back(std::move(page));
   }
 
   fs::path root;
@@ -157,6 +166,41 @@ TEST_CASE("An empty directory has a page that says what to do") {
   CHECK(holds(*page, "0 photos"));
   CHECK(holds(*page, "There is no photo in this directory yet."));
   CHECK(count(*page, "<figure>") == 0);
+}
+
+TEST_CASE("Many who ask for a gallery at once cost one look at its directory") {
+  Scene scene;
+  scene.write("a.jpg");
+  struct State {
+    Scene& scene;
+    std::promise<void> gate;
+    std::vector<Result<std::string>> pages;
+  } state{scene, {}, {}};
+  REQUIRE(scene.run<State>(
+      [](FetchRig& rig, State& asked) -> net::Task<void> {
+        const std::shared_future<void> gate = asked.gate.get_future().share();
+        auto at_work = std::make_shared<std::atomic<int>>(0);
+        for (int thread = 0; thread < 2; ++thread) {
+          VCHECK(rig.files.try_submit([gate, at_work] {
+            ++*at_work;
+            gate.wait();
+          }));
+        }
+        while (*at_work < 2) {
+        }
+        for (int i = 0; i < 5; ++i)
+          rig.worker.spawn_named("asker", Scene::ask, std::ref(asked.scene), std::ref(asked.pages));
+        auto turn = co_await net::yield();
+        CHECK(rig.files.queued() == 1);
+        asked.gate.set_value();
+        while (turn && asked.pages.size() < 5) turn = co_await net::yield();
+      },
+      state));
+  REQUIRE(state.pages.size() == 5);
+  for (const Result<std::string>& page : state.pages) {
+    REQUIRE(page);
+    CHECK(page->find("a.jpg") != std::string::npos);
+  }
 }
 
 TEST_CASE("A directory that is not there has no page") {

@@ -115,6 +115,7 @@ Scene::Scene(ImagingService::Options options)
            .store = store,
            .fills = fills,
            .file_pool = pool,
+           .purge_pool = pool,
            .servers = servers,
            .imaging = &imaging,
            .access_log = nullptr},

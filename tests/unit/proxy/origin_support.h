@@ -152,6 +152,7 @@ class OriginScene {
              .store = store,
              .fills = fills,
              .file_pool = pool,
+             .purge_pool = pool,
              .servers = registry,
              .imaging = nullptr,
              .access_log = nullptr},
