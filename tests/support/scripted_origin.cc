@@ -9,6 +9,72 @@
 #include "base/strings.h"
 
 namespace vignette::test {
+namespace {
+
+// One of the node's, and what of it has been received and not yet read. False from a function: it is gone.
+class Connection {
+ public:
+  explicit Connection(int socket) : socket_(socket) {}
+
+  bool send(std::string_view bytes) const {
+    while (!bytes.empty()) {
+      ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+  }
+
+  bool read_call(OriginCall& call, ScriptedOrigin::Read read) {
+    if (!take_through("\r\n\r\n", call.head)) return false;
+    call.method = split_once(call.head, ' ').before;
+    call.target = split_once(split_once(call.head, ' ').after, ' ').before;
+    if (read == ScriptedOrigin::Read::head_only) return true;
+    if (call.field("transfer-encoding") == "chunked") return read_chunks(call.body);
+    std::string length = call.field("content-length");
+    return length.empty() || take(std::stoul(length), call.body);
+  }
+
+ private:
+  bool receive() {
+    char bytes[16384];
+    ssize_t got = ::recv(socket_, bytes, sizeof bytes, 0);
+    if (got <= 0) return false;
+    buffer_.append(bytes, static_cast<std::size_t>(got));
+    return true;
+  }
+
+  bool take(std::size_t bytes, std::string& out) {
+    while (buffer_.size() < bytes) {
+      if (!receive()) return false;
+    }
+    out.append(buffer_, 0, bytes);
+    buffer_.erase(0, bytes);
+    return true;
+  }
+
+  bool take_through(std::string_view end, std::string& out) {
+    while (buffer_.find(end) == std::string::npos) {
+      if (!receive()) return false;
+    }
+    return take(buffer_.find(end) + end.size(), out);
+  }
+
+  bool read_chunks(std::string& body) {
+    for (;;) {
+      std::string size_line, end;
+      if (!take_through("\r\n", size_line)) return false;
+      std::size_t size = std::stoul(size_line, nullptr, 16);
+      if (!take(size, body) || !take_through("\r\n", end)) return false;
+      if (size == 0) return true;
+    }
+  }
+
+  int socket_;
+  std::string buffer_;
+};
+
+}  // namespace
 
 std::string OriginCall::field(std::string_view lower_name) const {
   std::size_t at = head.find("\r\n");
@@ -93,59 +159,11 @@ void ScriptedOrigin::accept_loop() {
 }
 
 void ScriptedOrigin::serve(int socket, int number) {
-  std::string buffer;
-  auto fill = [&] {
-    char bytes[16384];
-    ssize_t got = ::recv(socket, bytes, sizeof bytes, 0);
-    if (got <= 0) return false;
-    buffer.append(bytes, static_cast<std::size_t>(got));
-    return true;
-  };
-  Send send = [&](std::string_view bytes) {
-    while (!bytes.empty()) {
-      ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent <= 0) return false;
-      bytes.remove_prefix(static_cast<std::size_t>(sent));
-    }
-    return true;
-  };
-  auto take = [&](std::size_t bytes, std::string& out) {
-    while (buffer.size() < bytes) {
-      if (!fill()) return false;
-    }
-    out.append(buffer, 0, bytes);
-    buffer.erase(0, bytes);
-    return true;
-  };
-  auto line = [&](std::string& out) {
-    while (buffer.find("\r\n") == std::string::npos) {
-      if (!fill()) return false;
-    }
-    return take(buffer.find("\r\n") + 2, out);
-  };
-  auto read_call = [&](OriginCall& call) {
-    while (buffer.find("\r\n\r\n") == std::string::npos) {
-      if (!fill()) return false;
-    }
-    if (!take(buffer.find("\r\n\r\n") + 4, call.head)) return false;
-    call.method = split_once(call.head, ' ').before;
-    call.target = split_once(split_once(call.head, ' ').after, ' ').before;
-    if (read_ == Read::head_only) return true;
-    if (call.field("transfer-encoding") == "chunked") {
-      for (;;) {
-        std::string size_line, end;
-        if (!line(size_line)) return false;
-        std::size_t size = std::stoul(size_line, nullptr, 16);
-        if (!take(size, call.body) || !line(end)) return false;
-        if (size == 0) return true;
-      }
-    }
-    std::string length = call.field("content-length");
-    return length.empty() || take(std::stoul(length), call.body);
-  };
+  Connection connection(socket);
+  const Send send = [&](std::string_view bytes) { return connection.send(bytes); };
   for (bool more = true; more && !stopping_;) {
     OriginCall call;
-    if (!read_call(call)) break;
+    if (!connection.read_call(call, read_)) break;
     call.number = ++calls_;
     call.connection = number;
     {

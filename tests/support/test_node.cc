@@ -96,54 +96,62 @@ TestNode::TestNode(const std::string& toml, const Options& options)
   net::ignore_sigpipe();
   node_.insight = &insight_;
   node_.reader_stall = options.reader_stall;
-  if (options.access_log) {
-    access_log_ = std::make_unique<LineSink>(std::make_unique<MemoryLog>(*this),
-                                             LineSinkOptions{.producers = options.workers}, clock_, log_);
-    node_.access_log = access_log_.get();
-  }
+  if (options.access_log) open_access_log();
   snapshot_ = build(toml);
   store_.start();
-  if (!options.hot_folder.empty()) {
-    hot_keeper_ = std::make_unique<proxy::HotKeeper>(
-        main_, files_, store_, log_,
-        proxy::HotKeeper::Options{.folder = options.hot_folder,
-                                  .bytes_per_second = snapshot_->config->cache.warm_per_second});
-    hot_keeper_->start();
-  }
-  if (options.imaging) {
-    const conf::ImageOptions& images = snapshot_->config->images;
-    imaging_ = std::make_unique<proxy::ImagingService>(
-        main_,
-        proxy::ImagingService::Options{.program = VIGNETTE_IMAGING_PROGRAM,
-                                       .workers = 2,
-                                       .deadline = images.deadline,
-                                       .max_pixels = images.max_pixels,
-                                       .max_source_bytes = images.max_source},
-        log_, metrics_);
-    auto started = imaging_->start();
-    if (!started) throw std::runtime_error(started.error());
-    node_.imaging = imaging_.get();
-  }
+  if (!options.hot_folder.empty()) start_hot_keeper();
+  if (options.imaging) start_imaging();
   for (unsigned i = 0; i < options.workers; ++i) {
     workers_.push_back(std::make_unique<proxy::NodeWorker>(node_, i, snapshot_));
   }
-  for (const conf::Listener& listener : snapshot_->config->listeners) {
-    auto address = net::Address::parse(listener.address.to_string());
-    for (auto& worker : workers_) {
-      auto bound = net::Listener::open(*address);
-      if (!bound) throw std::runtime_error("cannot listen");
-      address = bound->address();
-      // Workers know their listeners by address: those of port 0 get the one they have.
-      conf::Listener serving = listener;
-      serving.address.port = address->port();
-      worker->add_listener(std::move(*bound), std::move(serving));
-    }
-    ports_.push_back(address->port());
-  }
+  for (const conf::Listener& listener : snapshot_->config->listeners) listen(listener);
   for (auto& worker : workers_) worker->start();
   health_ = std::make_unique<proxy::HealthChecker>(node_, main_);
   health_->apply(snapshot_);
   main_thread_ = std::thread([this] { main_.run(); });
+}
+
+void TestNode::open_access_log() {
+  access_log_ = std::make_unique<LineSink>(std::make_unique<MemoryLog>(*this),
+                                           LineSinkOptions{.producers = options_.workers}, clock_, log_);
+  node_.access_log = access_log_.get();
+}
+
+void TestNode::start_hot_keeper() {
+  hot_keeper_ = std::make_unique<proxy::HotKeeper>(
+      main_, files_, store_, log_,
+      proxy::HotKeeper::Options{.folder = options_.hot_folder,
+                                .bytes_per_second = snapshot_->config->cache.warm_per_second});
+  hot_keeper_->start();
+}
+
+void TestNode::start_imaging() {
+  const conf::ImageOptions& images = snapshot_->config->images;
+  imaging_ = std::make_unique<proxy::ImagingService>(
+      main_,
+      proxy::ImagingService::Options{.program = VIGNETTE_IMAGING_PROGRAM,
+                                     .workers = 2,
+                                     .deadline = images.deadline,
+                                     .max_pixels = images.max_pixels,
+                                     .max_source_bytes = images.max_source},
+      log_, metrics_);
+  auto started = imaging_->start();
+  if (!started) throw std::runtime_error(started.error());
+  node_.imaging = imaging_.get();
+}
+
+void TestNode::listen(const conf::Listener& listener) {
+  auto address = net::Address::parse(listener.address.to_string());
+  for (auto& worker : workers_) {
+    auto bound = net::Listener::open(*address);
+    if (!bound) throw std::runtime_error("cannot listen");
+    address = bound->address();
+    // Workers know their listeners by address: those of port 0 get the one they have.
+    conf::Listener serving = listener;
+    serving.address.port = address->port();
+    worker->add_listener(std::move(*bound), std::move(serving));
+  }
+  ports_.push_back(address->port());
 }
 
 TestNode::~TestNode() {

@@ -50,11 +50,11 @@ class TestNode {
  public:
   struct Options {
     unsigned workers = 1;
-    bool imaging = false;               // starts the real vignette-imaging program
-    bool access_log = false;            // keeps its lines for access_log()
-    cache::DiskStoreOptions disk = {};  // behind the memory tier; none by default
+    bool imaging = false;                              // starts the real vignette-imaging program
+    bool access_log = false;                           // keeps its lines for access_log()
+    cache::DiskStoreOptions disk = {};                 // behind the memory tier; none by default
     Duration reader_stall = std::chrono::seconds(60);  // Node::reader_stall
-    std::string hot_folder = {};        // where the list of the hottest keys is kept; "": nowhere
+    std::string hot_folder = {};  // where the list of the hottest keys is kept; "": nowhere
   };
   // Throws with all diagnostics when the configuration is wrong. Every listener's port must be 0.
   explicit TestNode(const std::string& toml) : TestNode(toml, Options()) {}
@@ -89,6 +89,10 @@ class TestNode {
 
  private:
   class MemoryLog;
+  void open_access_log();
+  void start_hot_keeper();
+  void start_imaging();
+  void listen(const conf::Listener& listener);
   proxy::SnapshotRef build(const std::string& toml);
   // A task on the main loop, run to its end.
   std::string reply_of(net::Task<proxy::AdminReply> (*task)(TestNode&, std::string), const std::string& body);
