@@ -97,11 +97,6 @@ net::Task<void> Exchange::answer_cached() {
     auto answered = co_await answer_from_disk();
     if (answered) co_return;
   }
-  if (is_passed_by()) {
-    plan_ = Plan::pass;
-    co_await pass_through();
-    co_return;
-  }
   if (route_->origins.front()->kind() == Origin::Kind::servers && !prepare_origin_fields()) {
     refuse(answer_for_full_head());
     co_return;
@@ -122,6 +117,11 @@ net::Task<void> Exchange::answer_cached() {
   }
   if (obeyed() && obeyed()->only_if_cached) {
     refuse({.status = 504, .reason = "only_if_cached", .detail = "There is no stored answer to this."});
+    co_return;
+  }
+  if (is_passed_by()) {
+    plan_ = Plan::pass;
+    co_await pass_through();
     co_return;
   }
   cache::Joined joined;
