@@ -118,6 +118,8 @@ class Exchange {
   // Answering from the cache (exchange_cached.cc)
   net::Task<void> answer_cached();
   net::Task<bool> answer_from_disk();
+  net::Task<void> send_while_revalidating();
+  net::Task<void> answer_by_fill();
   cache::Joined start_alone();
   net::Task<bool> follow_fill(cache::Joined joined);
   net::Task<void> deliver(cache::Reader& reader, FillHub::Follower& follower);

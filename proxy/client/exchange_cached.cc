@@ -98,17 +98,12 @@ net::Task<void> Exchange::answer_cached() {
     if (answered) co_return;
   }
   if (route_->origins.front()->kind() == Origin::Kind::servers && !prepare_origin_fields()) {
+    forget_hit();
     refuse(answer_for_full_head());
     co_return;
   }
   if (found_ && decision_.serve == cache::Serve::stale_while_revalidate) {
-    start_background_fill();
-    outcome_ = CacheOutcome::stale;
-    status_ = {};
-    status_.hit = true;
-    status_.ttl = decision_.ttl;
-    status_.detail = "stale-while-revalidate";
-    co_await send_stale();
+    co_await send_while_revalidating();
     co_return;
   }
   if (has_fresh_manifest()) {
@@ -124,6 +119,21 @@ net::Task<void> Exchange::answer_cached() {
     co_await pass_through();
     co_return;
   }
+  co_await answer_by_fill();
+}
+
+net::Task<void> Exchange::send_while_revalidating() {
+  start_background_fill();
+  outcome_ = CacheOutcome::stale;
+  status_ = {};
+  status_.hit = true;
+  status_.ttl = decision_.ttl;
+  status_.detail = "stale-while-revalidate";
+  co_await send_stale();
+}
+
+// Joins the fill under way, or starts one.
+net::Task<void> Exchange::answer_by_fill() {
   cache::Joined joined;
   for (int depth = 0; depth < cache::kMaxVaryDepth; ++depth) {
     joined = context_.node.fills.join_or_start(key_, scratch_.key, context_.loop.now(), found_.get());
