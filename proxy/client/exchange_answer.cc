@@ -48,7 +48,7 @@ void Exchange::begin(int status, const http::FieldList* fields, Slice wire,
 
 void Exchange::lose_client(const Error& error) {
   const bool is_slow = error.code == Code::timeout;
-  reason_ = is_slow ? "send_timeout" : "client_gone";
+  if (reason_.empty()) reason_ = is_slow ? "send_timeout" : "client_gone";
   if (is_slow) context_.node.metrics.answers_stalled.add(context_.index);
 }
 
