@@ -127,9 +127,11 @@ Result<void> SnapshotWriter::Parts::write_block() {
   SnapshotBlock block{kBlockMagic, blocks++, static_cast<std::uint32_t>(entries.size()), 0};
   block.crc = block_crc(block, bytes_of(entries), uuid);
   if (auto written = write(all_bytes(block)); !written) return written;
+  const std::uint64_t begin = at;
   auto written = write(bytes_of(entries));
   entries.clear();
-  return written;
+  // So that little is left for commit() to wait for.
+  return written ? file->start_writeback(begin, at - begin) : written;
 }
 
 SnapshotWriter::SnapshotWriter(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
