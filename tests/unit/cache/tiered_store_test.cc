@@ -337,9 +337,10 @@ TEST_CASE(
   CHECK(tiers.state() == DiskState::serving);
   CHECK_FALSE(tiers.find(named(4 * kPerSegment)));
   CHECK(tiers.state() == DiskState::offline);
+  tiers.settle();
   tiers.a.heal();
   tiers.pass(kProbeDiskEvery);
-  CHECK(tiers.state() == DiskState::serving);
+  REQUIRE(tiers.state() == DiskState::serving);
   CHECK(is_version(*tiers.find(named(4 * kPerSegment + 1)), named(4 * kPerSegment + 1), 1));
   // The same places do not take it away again.
   tiers.a.garble_reads(true);
