@@ -1,7 +1,11 @@
-"""The node is killed at random moments, its disk sometimes damaged while it is down: no wrong byte, and what was on
-disk is still there. VIGNETTE_CRASH_ROUNDS sets the number of rounds."""
+"""The node is killed at random moments under reads and purges, in every other round with a disk that fails, tears,
+forgets and garbles: no wrong byte, nothing purged comes back, and what was on a sound disk is still there.
+
+VIGNETTE_CRASH_ROUNDS sets the number of rounds, VIGNETTE_CRASH_DISK the size of the volume: on a small one segments are
+reclaimed, and what is found again is not counted any more."""
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -11,28 +15,53 @@ import pytest
 
 from support import config
 from support.client import Broken, Connection, curl
+from support.disk_faults import DiskFaults
 from support.process import wait_until
 from support.published import FRESH_SECONDS, Published, PublishingOrigin, body_of
-from support.vignette import Vignette
+from support.vignette import Vignette, split_address
 
 ROUNDS = int(os.environ.get("VIGNETTE_CRASH_ROUNDS", "10"))
+DISK = os.environ.get("VIGNETTE_CRASH_DISK", f"{max(1, ROUNDS // 20)}GiB")
 CLIENTS = 6
 STEADY = 300  # URLs that never change
 CHANGING = 60
+PURGED = 40
 # What was answered so long before the crash has been written: a second at most in the queue and the open segment.
 WRITTEN_AFTER = 2.0
+# Of one operation. A disk with more than five errors a minute is left out, and nothing more can be learned from it.
+TROUBLES = [
+    {"write_torn": 0.5},
+    {"read_error": 0.001, "write_error": 0.1, "sync_error": 0.1},
+    {"write_lost": 0.5},
+    {"read_garbled": 0.02},
+    {"read_error": 0.0005, "read_garbled": 0.01, "write_error": 0.05, "write_torn": 0.2, "write_lost": 0.2},
+]
+REFUSALS = ["queue-old", "queue-full", "offline"]
+GONE = (Broken, ConnectionError, asyncio.IncompleteReadError)  # the node was killed
+
+
+async def order_purge(address, url):
+    """Whether the node says that it is done."""
+    body = json.dumps({"url": url})
+    reader, writer = await asyncio.open_connection(*split_address(address))
+    try:
+        writer.write(f"POST /v1/purge HTTP/1.1\r\nHost: {address}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        status = (await reader.readuntil(b"\r\n")).split(b" ")[1]
+    finally:
+        writer.close()
+    return status == b"200"
 
 
 class Driver:
-    """Asks the node from many connections and remembers what it may count on."""
+    """Asks the node from many connections, purges, and remembers what it may count on."""
 
     def __init__(self, published, seed):
         self.published = published
         self.random = random.Random(seed)
         self.complaints = []
         self.answers = 0
+        self.purges = 0
         self.answered_at = {}  # steady path -> when the node had it at the latest
-        self.counts = True  # whether what is answered now can be expected to reach the disk
 
     async def ask(self, connection, path):
         asked_at = time.monotonic()
@@ -44,12 +73,13 @@ class Driver:
         return answer
 
     def choose(self):
-        if self.random.random() < 0.2:
+        dice = self.random.random()
+        if dice < 0.2:
             path = f"/c/{self.random.randrange(CHANGING)}"
             if self.random.random() < 0.3:
                 self.published.publish(path)
             return path
-        return f"/i/{self.random.randrange(STEADY)}"
+        return f"/p/{self.random.randrange(PURGED)}" if dice < 0.4 else f"/i/{self.random.randrange(STEADY)}"
 
     async def client(self, address):
         connection = Connection(*address)
@@ -57,29 +87,49 @@ class Driver:
             while True:
                 path = self.choose()
                 await self.ask(connection, path)
-                if path.startswith("/i/") and self.counts:
+                if path.startswith("/i/"):
                     self.answered_at.setdefault(path, time.monotonic())
-        except (Broken, ConnectionError, asyncio.IncompleteReadError):
-            pass  # the node was killed
+        except GONE:
+            pass
         finally:
             connection.close()
 
+    async def purger(self, address):
+        """The new version is there before the old one is purged, and fills of both are under way."""
+        try:
+            while True:
+                path = f"/p/{self.random.randrange(PURGED)}"
+                self.published.publish(path)
+                version = self.published.version(path)
+                if await order_purge(address, f"http://test{path}"):
+                    self.published.purged(path, version)
+                    self.purges += 1
+                await asyncio.sleep(0.01)
+        except GONE:
+            pass
+
     async def load_until_killed(self, node, seconds):
-        clients = [asyncio.create_task(self.client(node.http())) for _ in range(CLIENTS)]
+        """When it was killed, and what was to be told of its disk just before."""
+        load = [asyncio.create_task(self.client(node.http())) for _ in range(CLIENTS)]
+        load.append(asyncio.create_task(self.purger(node.addresses["admin"][0])))
         await asyncio.sleep(seconds)
+        disk = await asyncio.to_thread(disk_of, node)
         os.kill(node.pid, signal.SIGKILL)
         killed_at = time.monotonic()
-        await asyncio.gather(*clients)
-        return killed_at
+        await asyncio.gather(*load)
+        return killed_at, disk
 
     async def ask_for_all(self, node, paths):
-        """What the node did not have any more is new to it."""
+        """How many of the steady ones the node did not have any more; they are new to it."""
+        missed = 0
         connection = Connection(*node.http())
         for path in paths:
             answer = await self.ask(connection, path)
-            if "; hit" not in answer.cache_status:
+            if path.startswith("/i/") and "; hit" not in answer.cache_status:
                 self.answered_at[path] = time.monotonic()
+                missed += 1
         connection.close()
+        return missed
 
 
 def damage(rng, folder):
@@ -102,60 +152,96 @@ def origin():
     origin.stop()
 
 
-def configuration(origin):
+def configuration(origin, size="256MiB"):
     text = config.node(
         config.app_origin([origin]), config.site(config.route("/*", origin='"app"', cache='"on"')), memory="8MiB"
     )
-    return text.replace('memory = "8MiB"', 'memory = "8MiB"\ndisk = [{ path = "disk", size = "256MiB" }]')
+    return text.replace('memory = "8MiB"', f'memory = "8MiB"\ndisk = [{{ path = "disk", size = "{size}" }}]')
+
+
+def disk_of(node):
+    return node.status()["disks"][0]
 
 
 def serving(node):
-    return node.status()["disks"][0]["state"] == "serving"
+    return disk_of(node)["state"] == "serving"
 
 
-def test_no_wrong_byte_and_no_lost_object_after_kill_9(tmp_path, origin):
-    rng = random.Random(20)
-    driver = Driver(origin.published, rng.random())
-    text = configuration(origin)
+class Crashes:
+    """Rounds of: start, look whether all is there, load, kill -9."""
+
+    def __init__(self, directory, origin):
+        self.rng = random.Random(20)
+        self.directory = directory
+        self.driver = Driver(origin.published, self.rng.random())
+        self.faults = DiskFaults(directory / "disk-faults", self.rng.getrandbits(64))
+        self.text = configuration(origin, "1GiB")
+        self.killed_at = 0.0
+        self.trouble = None  # what the disk suffered from when the node was killed
+        self.kept_in_memory = 0  # objects that the disk did not take in the life before
+        self.has_wrapped = False  # segments were reclaimed
+        self.counted = self.found = 0
+        self.slowest = 0.0  # seconds from ready to all of it served
+
+    def round(self, number, is_last):
+        node = Vignette(self.directory, self.text, self.faults.environment)
+        try:
+            self.look(number, node)
+            if not is_last:
+                self.load(number, node)
+        finally:
+            self.faults.set()
+            node.child.kill()
+
+    def look(self, number, node):
+        begun = time.monotonic()
+        wait_until(lambda: serving(node), 20, "the disk read")
+        written = [path for path, at in self.driver.answered_at.items() if at < self.killed_at - WRITTEN_AFTER]
+        missed = asyncio.run(self.driver.ask_for_all(node, written))
+        seconds = time.monotonic() - begun
+        disk = disk_of(node)
+        print(
+            f"round {number}: {len(written)} objects were written, {missed} asked for again, {self.kept_in_memory} not "
+            f"taken, after {self.trouble or 'no trouble'}; {disk['objects']} on disk, {seconds:.2f} s"
+        )
+        others = [f"/p/{n}" for n in range(PURGED)] + [f"/c/{n}" for n in range(CHANGING)]
+        asyncio.run(self.driver.ask_for_all(node, others))
+        assert self.driver.complaints == []
+        if self.trouble or self.has_wrapped:
+            return
+        self.counted += len(written)
+        self.found += len(written) - missed
+        self.slowest = max(self.slowest, seconds)
+        assert missed <= self.kept_in_memory
+        assert missed <= 0.05 * len(written)
+
+    def load(self, number, node):
+        self.trouble = TROUBLES[number // 2 % len(TROUBLES)] if number % 2 else None
+        self.faults.set(**(self.trouble or {}))
+        seconds = self.rng.uniform(0.2, 1.0) if number % 3 else WRITTEN_AFTER + self.rng.uniform(0.5, 1.5)
+        self.killed_at, disk = asyncio.run(self.driver.load_until_killed(node, seconds))
+        self.kept_in_memory = sum(disk["counts"][reason] for reason in REFUSALS)
+        self.has_wrapped = disk["used_bytes"] == disk["bytes"]
+        node.child.stop(10)
+        if self.trouble and self.rng.random() < 0.5:
+            damage(self.rng, self.directory / "disk")
+
+
+
+def test_no_wrong_byte_nothing_purged_and_no_lost_object_after_kill_9(tmp_path, origin):
     directory = tmp_path / "node"
     directory.mkdir()
-    killed_at, was_damaged = 0.0, False
-    counted, found = 0, 0
+    crashes = Crashes(directory, origin)
     for number in range(ROUNDS + 1):
-        node = Vignette(directory, text)
-        try:
-            wait_until(lambda n=node: serving(n), 20, "the disk read")
-            written = [path for path, at in driver.answered_at.items() if at < killed_at - WRITTEN_AFTER]
-            before = sum(origin.requests.get(path, 0) for path in written)
-            asyncio.run(driver.ask_for_all(node, written))
-            missed = sum(origin.requests.get(path, 0) for path in written) - before
-            disk = node.status()["disks"][0]
-            print(
-                f"round {number}: {len(written)} objects were written, {missed} asked for again, "
-                f"damaged {was_damaged}, {disk['state']} with {disk['objects']} objects"
-            )
-            assert driver.complaints == []
-            if not was_damaged:
-                counted += len(written)
-                found += len(written) - missed
-                assert missed <= 0.05 * len(written)
-            if number == ROUNDS:
-                break
-            # Five bad checksums take the volume away for half a minute: this round's fills are in memory only.
-            driver.counts = serving(node)
-            if not driver.counts:
-                driver.answered_at.clear()
-            seconds = rng.uniform(0.2, 1.0) if number % 3 else WRITTEN_AFTER + rng.uniform(0.5, 1.5)
-            killed_at = asyncio.run(driver.load_until_killed(node, seconds))
-            node.child.stop(10)
-            was_damaged = number % 2 == 1
-            if was_damaged:
-                damage(rng, directory / "disk")
-        finally:
-            node.child.kill()
-    print(f"{driver.answers} answers, none wrong; {found} of {counted} objects found again")
-    assert counted > 100
-    assert driver.complaints == []
+        crashes.round(number, is_last=number == ROUNDS)
+    driver, faults = crashes.driver, crashes.faults.counts()
+    print(
+        f"{driver.answers} answers and {driver.purges} purges, none wrong; {crashes.found} of {crashes.counted} objects "
+        f"found again, all of a start within {crashes.slowest:.2f} s; faults: {faults}"
+    )
+    assert crashes.counted > 100 or crashes.has_wrapped
+    assert driver.purges > ROUNDS
+    assert sum(faults.values()) > ROUNDS // 2
 
 
 def test_an_orderly_restart_loses_nothing(tmp_path, origin):

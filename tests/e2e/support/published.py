@@ -1,6 +1,7 @@
 """An origin whose bytes are a function of URL and version, so that whoever gets an answer can tell whether it is right.
 
-`/i/N` never changes and may be kept for a day; `/c/N` gets new versions and may be kept for a second.
+`/i/N` never changes and may be kept for a day; `/c/N` gets new versions and may be kept for a second; `/p/N` gets new
+versions, may be kept for a day until it is purged, and its body comes in two halves with some time between them.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import time
 FRESH_SECONDS = 1
 # A version may be served so long after the next one was published: its lifetime, and a machine that is busy.
 SLACK_SECONDS = FRESH_SECONDS + 2
+PAUSE_SECONDS = 0.05  # between the halves of what is purged: long enough for a purge to come in between
 
 
 def body_of(path, version):
@@ -24,7 +26,7 @@ class Published:
 
     def __init__(self):
         self._times = {}  # path -> when each version appeared, the first is version 1
-        self._not_below = {}  # path -> the oldest version that may be served, whatever its age
+        self._purges = {}  # path -> (when, the oldest version that may be served from then on, whatever its age)
 
     def version(self, path):
         return len(self._times.setdefault(path, [0.0]))
@@ -33,14 +35,17 @@ class Published:
         self.version(path)
         self._times[path].append(time.monotonic())
 
-    def purged(self, path):
-        """Call it when a purge of the URL has been answered: nothing older may be served from now on."""
-        self._not_below[path] = self.version(path)
+    def purged(self, path, version):
+        """Call it when a purge of the URL has been answered that was ordered when `version` was the newest."""
+        self._purges.setdefault(path, []).append((time.monotonic(), version))
 
     def oldest_allowed(self, path, asked_at):
         self.version(path)
+        purged = max((version for at, version in self._purges.get(path, []) if at <= asked_at), default=1)
+        if path.startswith("/p/"):
+            return purged
         allowed = max(n for n, born in enumerate(self._times[path], 1) if born <= asked_at - SLACK_SECONDS or n == 1)
-        return max(allowed, self._not_below.get(path, 1))
+        return max(allowed, purged)
 
     def complaint(self, path, answer, asked_at):
         """What is wrong with an answer, or None."""
@@ -82,7 +87,12 @@ class PublishingOrigin:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                writer.write(self._answer(head))
+                answer = self._answer(head)
+                half = len(answer) // 2 if head.startswith("GET /p/") else len(answer)
+                writer.write(answer[:half])
+                await writer.drain()
+                await asyncio.sleep(PAUSE_SECONDS if half < len(answer) else 0)
+                writer.write(answer[half:])
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
