@@ -246,7 +246,9 @@ std::vector<Option> route_options() {
       value(
           "purge_from", &R::purge_from, list_of(network(), "list of networks"), Reload::live,
           "Networks from which a `PURGE` request removes what is stored under its URL, a photo with all its "
-          "sizes; others get 403. Without it, PURGE is a method like any other."),
+          "sizes; others get 403. Its field `Purge-Mode` says how: `hard` (the default), `soft`: stale, "
+          "`erase`: the bytes on disk are overwritten before it is answered. Without the option, PURGE is a "
+          "method like any other."),
       table("headers", &R::headers, header_rows(), "Header fields of the response."),
       max_body_option(),
   };
