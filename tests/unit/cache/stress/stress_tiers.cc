@@ -1,6 +1,7 @@
-// Many threads look up, insert, freshen, erase and clear a few keys while memory evicts, two volumes are
-// written, reclaimed and reread, and one of them fails now and then. Every byte that anybody gets must be of
-// that key, and every lookup is answered once. Then the index alone. Run it under tsan and asan.
+// Many threads look up, insert, freshen, erase, purge and clear a few keys while memory evicts, two volumes
+// are written, reclaimed, overwritten and reread, and one of them fails now and then. Every byte that anybody
+// gets must be of that key, and every lookup and order is answered once. Then the index alone. Run it under
+// tsan and asan.
 #include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -8,6 +9,7 @@
 #include <thread>
 
 #include "../disk_tier_support.h"
+#include "cache/purge/erase.h"
 
 using namespace vignette;
 using namespace vignette::cache;
@@ -19,22 +21,23 @@ constexpr int kSteps = 600;
 constexpr int kKeys = 60;
 
 struct Totals {
-  std::atomic<int> asked{0}, answered{0}, hits{0}, from_disk{0}, wrong{0};
+  std::atomic<int> asked{0}, answered{0}, hits{0}, from_disk{0}, wrong{0}, purged{0}, erased{0};
 };
 
 std::size_t size_of(std::string_view name) { return hash_key(name).lo % 40'000; }
 
 class Client {
  public:
-  Client(TieredStore& store, FaultyDisk& disk, Totals& totals, unsigned seed)
-      : store_(store), disk_(disk), totals_(totals), random_(seed) {}
+  Client(TieredStore& store, PurgeBook& book, FaultyDisk& disk, Totals& totals, unsigned seed)
+      : store_(store), book_(book), disk_(disk), totals_(totals), random_(seed) {}
 
   void run() {
     for (int step = 0; step < kSteps; ++step) {
       const std::string name = "h/" + std::to_string(random_() % kKeys);
       const unsigned dice = random_() % 1000;
       if (dice < 300) {
-        store_.insert(object_for(name, size_of(name)));
+        store_.insert(
+            Object::complete(head_of(book_.sequence()), hash_key(name), name, body_for(name, size_of(name))));
       } else if (dice < 340) {
         store_.erase(hash_key(name), name);
       } else if (dice == 340) {
@@ -45,6 +48,8 @@ class Client {
         disk_.set_resident(random_() % 2 == 0);
       } else if (dice < 360) {
         static_cast<void>(store_.disk_stats());
+      } else if (dice < 366) {
+        purge(name);
       } else {
         look_up(name);
       }
@@ -57,6 +62,19 @@ class Client {
   }
 
  private:
+  static ObjectHead head_of(std::uint64_t sequence) {
+    ObjectHead head = fresh_head();
+    head.sequence = sequence;
+    return head;
+  }
+
+  void purge(const std::string& name) {
+    const PurgeTarget target{.kind = PurgeKind::url, .name = name, .origin = {}};
+    if (!book_.purge(target, random_() % 4 == 0 ? PurgeMode::hard : PurgeMode::erase)) ++totals_.wrong;
+    ++totals_.purged;
+    erase_owed(book_, store_, [&totals = totals_](const Result<Erased>&) { ++totals.erased; });
+  }
+
   void look_up(const std::string& name) {
     Lookup now = store_.try_lookup(hash_key(name), name);
     if (now.outcome != Lookup::Outcome::must_wait) return check(name, now);
@@ -74,10 +92,12 @@ class Client {
     ++totals_.hits;
     if (found.from_disk) ++totals_.from_disk;
     if (body_text(*found.object) != body_for(name, size_of(name))) ++totals_.wrong;
-    if (random_() % 8 == 0) store_.replace_head(*found.object, found.object->freshened(fresh_head()));
+    if (random_() % 8 == 0)
+      store_.replace_head(*found.object, found.object->freshened(head_of(found.object->sequence())));
   }
 
   TieredStore& store_;
+  PurgeBook& book_;
   FaultyDisk& disk_;
   Totals& totals_;
   std::mt19937 random_;
@@ -97,11 +117,12 @@ TEST_CASE("Many threads over two tiers never see a byte of another key, and each
   disk.open_directory = [&](const std::string& path) { return (path == "a" ? a : b).open_folder(); };
   Totals totals;
   {
-    TieredStore store({.budget_bytes = 700'000, .shards = 2}, disk, clock, log);
+    PurgeBook book(clock);
+    TieredStore store({.budget_bytes = 700'000, .shards = 2, .purges = &book}, disk, clock, log);
     store.start();
     std::vector<std::unique_ptr<Client>> clients;
     for (unsigned i = 0; i < kThreads; ++i) {
-      clients.push_back(std::make_unique<Client>(store, i % 2 == 0 ? a : b, totals, i));
+      clients.push_back(std::make_unique<Client>(store, book, i % 2 == 0 ? a : b, totals, i));
     }
     std::vector<std::thread> threads;
     for (auto& client : clients) threads.emplace_back([&client] { client->run(); });
@@ -111,6 +132,8 @@ TEST_CASE("Many threads over two tiers never see a byte of another key, and each
   CHECK(totals.wrong == 0);
   CHECK(totals.asked == totals.answered);
   CHECK(totals.hits > 0);
+  CHECK(totals.purged > 0);
+  CHECK(totals.erased == totals.purged);
 }
 
 TEST_CASE("Many threads over the index of a volume find what they alone put there") {
