@@ -93,6 +93,7 @@ Result<void> EraseWalk::clear(std::uint32_t from, std::uint32_t to, const Segmen
 
 Result<void> EraseWalk::write(std::string_view bytes, std::uint64_t file_offset) {
   erased_.bytes += bytes.size();
+  volume_.counters_.written_bytes.fetch_add(bytes.size(), std::memory_order_relaxed);
   return volume_.file().pwrite(bytes, file_offset);
 }
 
