@@ -99,7 +99,7 @@ void ReuseCurve::renumber() {
 
 void ReuseCurve::insert(std::uint64_t hash, std::uint64_t bytes) {
   if (used_ == kPlaces) {
-    make_room();
+    if (bound_ > 1) make_room();
     if (used_ == kPlaces || place_of(hash) >= bound_) return;
   }
   const auto slot = static_cast<Slot>(used_++);
