@@ -55,6 +55,9 @@ void Server::register_cache_metrics() {
     const cache::PurgeStats stats = purges_.stats();
     return as_number(stats.epochs + stats.prefixes);
   });
+  add_metric(gauge, "vignette_purge_erasing",
+             "1 while bytes on disk are to be overwritten that an erasing purge named; for long: a disk is away.",
+             [this] { return as_number(purges_.owed_epoch() == 0 ? 0 : 1); });
   add_metric(counter, "vignette_cache_purged_total",
              "Objects found purged when they were asked for, and dropped.",
              [this] { return as_number(store_.stats().purged); });
