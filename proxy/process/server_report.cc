@@ -56,7 +56,7 @@ void Server::register_cache_metrics() {
     return as_number(stats.epochs + stats.prefixes);
   });
   add_metric(gauge, "vignette_purge_erasing",
-             "1 while bytes on disk are to be overwritten that an erasing purge named; for long: a disk is away.",
+             "1 while bytes that a purge erases are still to be overwritten on a disk.",
              [this] { return as_number(purges_.owed_epoch() == 0 ? 0 : 1); });
   add_metric(counter, "vignette_cache_purged_total",
              "Objects found purged when they were asked for, and dropped.",
