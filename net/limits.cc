@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,6 +48,18 @@ std::expected<passwd, std::string> find_user(const std::string& name, std::vecto
                                : fmt::format("user {} does not exist", name));
 }
 
+// Of what this thread is permitted; nothing is inherited by programs that it starts.
+bool keep_only_binding() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capget, &header, sets) != 0) return false;
+  constexpr std::uint32_t kBind = 1u << CAP_NET_BIND_SERVICE;
+  const std::uint32_t kept = sets[0].permitted & kBind;
+  sets[0] = {.effective = kept, .permitted = kept, .inheritable = 0};
+  sets[1] = {};
+  return ::syscall(SYS_capset, &header, sets) == 0;
+}
+
 }  // namespace
 
 std::expected<void, std::string> give_file(const std::string& path, const std::string& name) {
@@ -72,7 +87,9 @@ std::expected<void, std::string> drop_user(const std::string& name) {
   };
   if (::setgid(record.pw_gid) != 0) return failed("setgid");
   if (::initgroups(record.pw_name, record.pw_gid) != 0) return failed("initgroups");
+  if (::prctl(PR_SET_KEEPCAPS, 1) != 0) return failed("keep capabilities");
   if (::setuid(record.pw_uid) != 0) return failed("setuid");
+  if (!keep_only_binding()) return failed("drop capabilities");
   // There must be no way back.
   if (record.pw_uid != 0 && ::setuid(0) == 0) return std::unexpected("the process could become root again");
   return {};

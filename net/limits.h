@@ -1,4 +1,4 @@
-// What the process may use and who it is. Called by main before threads start.
+// What the process may use and who it is. Called by main at the start.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,10 @@ namespace vignette::net {
 // soft limit.
 std::uint64_t raise_file_limit(std::uint64_t wanted = 1u << 20);
 
-// Becomes this user for good: its primary group, its supplementary groups, then the user. The error says what
-// failed. Does nothing when the process already is that user.
+// Becomes this user for good: its primary group, its supplementary groups, then the user. All threads change,
+// those that run already too (setuid(3), "C library/kernel differences"). Of root's capabilities the calling
+// thread and those it starts keep CAP_NET_BIND_SERVICE, so that a reload can bind ports below 1024. The error
+// says what failed. Does nothing when the process already is that user.
 std::expected<void, std::string> drop_user(const std::string& name);
 
 // Makes a regular file the user's own, so that the process can open it again after drop_user(). Does nothing

@@ -1,16 +1,19 @@
 #include "net/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 
 #include <algorithm>
 #include <cctype>
+#include <memory>
 #include <unordered_map>
 
 #include <fmt/core.h>
 
 #include "base/check.h"
+#include "net/key_files.h"
 #include "net/tls_context.h"
 
 namespace vignette::net {
@@ -76,7 +79,17 @@ int select_certificate(SSL* ssl, int*, void* argument) {
   return SSL_TLSEXT_ERR_OK;
 }
 
-std::expected<ContextPtr, std::string> load(const TlsCertificate& files) {
+std::string use_key(SSL_CTX* context, const std::string& path, KeyFiles& keys) {
+  const auto text = keys.read(path);
+  if (!text) return text.error();
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
+      BIO_new_mem_buf(text->data(), static_cast<int>(text->size())), BIO_free);
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  return key && SSL_CTX_use_PrivateKey(context, key.get()) == 1 ? std::string() : openssl_reason();
+}
+
+std::expected<ContextPtr, std::string> load(const TlsCertificate& files, KeyFiles& keys) {
   ContextPtr context(SSL_CTX_new(TLS_server_method()));
   VCHECK(context);
   set_common(context.get());
@@ -85,9 +98,9 @@ std::expected<ContextPtr, std::string> load(const TlsCertificate& files) {
     return std::unexpected(
         fmt::format("cannot use certificate chain {}: {}", files.chain_file, openssl_reason()));
   }
-  if (SSL_CTX_use_PrivateKey_file(context.get(), files.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
+  if (const std::string wrong = use_key(context.get(), files.key_file, keys); !wrong.empty()) {
     return std::unexpected(
-        fmt::format("cannot use key {} with {}: {}", files.key_file, files.chain_file, openssl_reason()));
+        fmt::format("cannot use key {} with {}: {}", files.key_file, files.chain_file, wrong));
   }
   return context;
 }
@@ -130,9 +143,10 @@ std::expected<std::shared_ptr<const TlsServer>, std::string> TlsServer::create(
   auto alpn = alpn_wire(options.alpn);
   if (!alpn) return std::unexpected(alpn.error());
   impl->alpn = std::move(*alpn);
+  KeyFiles read_afresh;
   const TicketKey tickets = options.ticket_key ? *options.ticket_key : random_ticket_key();
   for (const TlsCertificate& files : options.certificates) {
-    auto context = load(files);
+    auto context = load(files, options.keys ? *options.keys : read_afresh);
     if (!context) return std::unexpected(context.error());
     auto covered = certificate_names(files.chain_file);
     if (!covered) return std::unexpected(covered.error());

@@ -22,6 +22,8 @@ struct TlsCertificate {
   std::string key_file;    // PEM, matching
 };
 
+class KeyFiles;
+
 using TicketKey = std::array<unsigned char, 80>;  // name 16, HMAC 32, AES 32
 
 struct TlsServerOptions {
@@ -31,6 +33,7 @@ struct TlsServerOptions {
   // Shared by several TlsServers (a worker each) so that a ticket of one resumes at the other. Default:
   // random.
   std::optional<TicketKey> ticket_key = {};
+  KeyFiles* keys = nullptr;  // reads the key files, and may remember them; null: each is read afresh
 };
 
 // Immutable after construction. One for each worker avoids contention on OpenSSL's counters.
