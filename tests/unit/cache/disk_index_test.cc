@@ -135,7 +135,7 @@ TEST_CASE("Keys that are made up to crowd the same buckets cost no more room tha
 }
 
 TEST_CASE("What one index gave shard by shard another takes whole, but for what it has already") {
-  DiskIndex index(kSecret), other({.first = 1, .second = 2});
+  DiskIndex index(kSecret), other({.first = 0xa4093822299f31d0, .second = 0x082efa98ec4e6c89});
   fill(index, 50'000);
   const DiskPlace newer{.offset = 64, .bytes = 64, .generation = 9};
   other.put(hash_number(7), newer);
