@@ -195,7 +195,7 @@ TEST_CASE("The file of the hot list is replaced as a whole, survives a crash, an
 
 TEST_CASE("A hot list that could not be written, or not whole, leaves the one before") {
   using Op = FaultyDisk::Op;
-  const Op op = GENERATE(Op::open, Op::write, Op::sync);
+  const Op op = GENERATE(Op::write, Op::sync);
   FaultyDisk disk;
   REQUIRE(save_hot_file(disk, some_entries()));
   disk.tear_writes(true);
@@ -217,6 +217,7 @@ TEST_CASE("A hot list that cannot be read, or is damaged, says so") {
 
 TEST_CASE("Reading back goes down the list, paced by the bytes that came") {
   ManualClock clock;
+  clock.advance(1h);
   const std::vector<HotEntry> list = {{3, 10'000, HotKind::response, "h/a"},
                                       {2, 10'000, HotKind::response, "h/b"},
                                       {1, 10'000, HotKind::response, "h/c"}};
