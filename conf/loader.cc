@@ -24,9 +24,9 @@ Loaded load(const Source& source, std::string_view text, const Checks& checks) {
 
 }  // namespace
 
-std::string Diagnostic::to_string() const {
-  if (line == 0) return fmt::format("{}: error: {}", file, message);
-  return fmt::format("{}:{}:{}: error: {}", file, line, column, message);
+std::string Diagnostic::to_string(std::string_view severity) const {
+  if (line == 0) return fmt::format("{}: {}: {}", file, severity, message);
+  return fmt::format("{}:{}:{}: {}: {}", file, line, column, severity, message);
 }
 
 Loaded load_file(const std::string& path, const Checks& checks) {

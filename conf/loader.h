@@ -19,14 +19,15 @@ struct Diagnostic {
   std::uint32_t column = 0;
   std::string message;  // one sentence, lower case, without final stop; never holds a secret
 
-  std::string to_string() const;  // "FILE:LINE:COLUMN: error: MESSAGE"
+  // "FILE:LINE:COLUMN: error: MESSAGE"
+  std::string to_string(std::string_view severity = "error") const;
 };
 
 // Checks that need libraries this folder must not see. Each gets something that is fine so far and
 // answers with the reason when it is not; an empty function is not asked.
 struct Checks {
   using Reason = std::optional<std::string>;
-  std::function<Reason(const Certificate&)> certificate;  // both files exist
+  std::function<Reason(const Certificate&)> certificate;  // both files exist; the key may not be readable
   std::function<Reason(const std::string& path)> country_database;
   std::function<Reason(const std::string& path)> ca_file;
   std::function<Reason(std::string_view operations)> preset;

@@ -32,7 +32,11 @@ std::vector<Option> server_options() {
             "Worker threads, each with its own event loop. `\"auto\"` is one a core."),
       value("user", &S::user, text(), Reload::restart,
             "The user to become after the ports are bound, when started as root. Without it the node "
-            "keeps the user it was started as."),
+            "keeps the user it was started as. Reloads read the configuration and the files that it names "
+            "as this user, so make them readable to it (group, mode 0640); the start, and `vignette check` "
+            "run as root, warn of those that are not. A private key that root alone may read is kept by "
+            "reloads as long as it stays the same file; when it changes, a reload is refused, and only "
+            "a restart applies it. Ports below 1024 can still be bound: `CAP_NET_BIND_SERVICE` is kept."),
       value("admin", &S::admin, admin, Reload::restart,
             "Where the control API and `/metrics` listen. Whoever reaches it controls the node: keep it on "
             "loopback or a unix socket."),

@@ -28,8 +28,8 @@ class S3State {
   Counter& held_back;   // requests that were not sent because of it
   Counter& mismatches;  // objects whose bytes were not what the store says of them
 
-  // Who gives credentials that expire: the one in use while the options that name it stay the same. Main
-  // thread only; the error is a sentence for the operator.
+  // Who gives credentials that expire: the one in use while the options that name it stay the same. May
+  // block: not on a loop. The error is a sentence for the operator.
   std::expected<std::shared_ptr<CredentialProvider>, std::string> provider(const conf::S3Options& options,
                                                                            Node& node);
 

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "conf/loader.h"
+#include "net/limits.h"
 #include "net/versions.h"
 #include "proxy/admin/explain_key.h"
 #include "proxy/admin/explain_report.h"
@@ -45,10 +46,10 @@ void show_progress(const WarmCounts& counts, std::size_t all) {
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
-conf::Loaded load_quickstart(const ServeArguments& arguments) {
+conf::Loaded load_quickstart(const ServeArguments& arguments, const conf::Checks& checks) {
   std::error_code ignored;
   std::string photos = std::filesystem::absolute(arguments.photos, ignored).string();
-  return conf::load_text(conf::quickstart_text(photos), "quickstart", arguments.state, snapshot_checks());
+  return conf::load_text(conf::quickstart_text(photos), "quickstart", arguments.state, checks);
 }
 
 void print_welcome(const conf::Config& config) {
@@ -76,6 +77,23 @@ std::optional<std::string> admin_address(const Arguments& arguments) {
   return (*loaded)->server.admin->to_string();
 }
 
+// What root may read and the node's user may not: the node would start, and then refuse every reload. Gives
+// root up, so it comes last.
+void print_reload_warnings(const std::string& file) {
+  const conf::Loaded as_root = conf::load_file(file);
+  if (!as_root || (*as_root)->server.user.empty()) return;
+  const std::string& user = (*as_root)->server.user;
+  if (auto dropped = net::drop_user(user); !dropped) {
+    if (::geteuid() == 0) print(fmt::format("{}: warning: [server] user: {}\n", file, dropped.error()));
+    return;
+  }
+  const conf::Loaded as_user = conf::load_file(file, snapshot_checks());
+  if (as_user) return;
+  for (const conf::Diagnostic& diagnostic : as_user.error()) print(diagnostic.to_string("warning") + "\n");
+  print(fmt::format("{}: warning: user {} may not read all that root may; it has to for reloads\n", file,
+                    user));
+}
+
 // Prints a document of the admin API, as it came or as `summarize` puts it.
 int ask(const StatusArguments& arguments, std::string_view path,
         std::string (*summarize)(const std::string& json)) {
@@ -95,10 +113,10 @@ int ask(const StatusArguments& arguments, std::string_view path,
 int run_serve(const ServeArguments& arguments) {
   Logger log;
   bool quickstart = arguments.config.empty();
-  Server::Load load = [arguments, quickstart] {
-    return quickstart ? load_quickstart(arguments) : conf::load_file(arguments.config, snapshot_checks());
+  Server::Load load = [arguments, quickstart](const conf::Checks& checks) {
+    return quickstart ? load_quickstart(arguments, checks) : conf::load_file(arguments.config, checks);
   };
-  conf::Loaded loaded = load();
+  conf::Loaded loaded = load(snapshot_checks());
   if (!loaded) {
     for (const conf::Diagnostic& diagnostic : loaded.error()) {
       std::string line = diagnostic.to_string() + "\n";
@@ -114,6 +132,7 @@ int run_serve(const ServeArguments& arguments) {
 int run_check(const std::string& file) {
   conf::CheckReport report = conf::check_file(file, snapshot_checks());
   print(report.text);
+  if (report.ok) print_reload_warnings(file);
   return report.ok ? 0 : 1;
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/core.h>
 
 #include "net/limits.h"
+#include "net/offload.h"
 #include "proxy/admin/insight_report.h"
 
 namespace vignette::proxy {
@@ -109,8 +110,8 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
             .imaging = nullptr,
             .access_log = nullptr,
             .purges = &purges_},
-      warm_(loop_,
-            [this](WarmOrder order, WarmDesk::Done done) { warm(std::move(order), std::move(done)); }) {
+      warm_(loop_, [this](WarmOrder order, WarmDesk::Done done) { warm(std::move(order), std::move(done)); }),
+      load_pool_(std::in_place, "load", 1u, 1u) {
   node_.insight = &insight_;
 }
 
@@ -130,26 +131,9 @@ bool Server::start() {
   std::uint64_t files = net::raise_file_limit();
   log_.debug("open files: at most {}", files);
   if (!bind_listeners(*config_) || !open_admin()) return false;
-  if (config_->log.access != "off") {
-    auto file = open_line_file(config_->log.access);
-    if (!file) {
-      log_.error("access log {}: cannot be opened ({})", config_->log.access,
-                 std::strerror(file.error().sys_errno));
-      return false;
-    }
-    if (auto given = net::give_file(config_->log.access, config_->server.user); !given) {
-      log_.warn("access log: {}", given.error());
-    }
-    access_log_ = std::make_unique<LineSink>(std::move(*file), LineSinkOptions{.producers = worker_count_},
-                                             clock_, log_);
-    node_.access_log = access_log_.get();
-  }
+  if (!open_access_log()) return false;
   // Keys and certificates may be readable by root alone, so they are read before the user changes.
-  if (!build_first_snapshot()) return false;
-  if (auto dropped = net::drop_user(config_->server.user); !config_->server.user.empty() && !dropped) {
-    log_.error("[server] user: {}", dropped.error());
-    return false;
-  }
+  if (!build_first_snapshot() || !give_up_root()) return false;
   if (!open_purges() || !start_imaging(*config_)) return false;
   store_.start();
   purge_keeper_.start();
@@ -165,6 +149,43 @@ bool Server::start() {
   health_->apply(snapshot_);
   announce();
   return true;
+}
+
+bool Server::open_access_log() {
+  const std::string& path = config_->log.access;
+  if (path == "off") return true;
+  auto file = open_line_file(path);
+  if (!file) {
+    log_.error("access log {}: cannot be opened ({})", path, std::strerror(file.error().sys_errno));
+    return false;
+  }
+  if (auto given = net::give_file(path, config_->server.user); !given) {
+    log_.warn("access log: {}", given.error());
+  }
+  access_log_ =
+      std::make_unique<LineSink>(std::move(*file), LineSinkOptions{.producers = worker_count_}, clock_, log_);
+  node_.access_log = access_log_.get();
+  return true;
+}
+
+bool Server::give_up_root() {
+  if (config_->server.user.empty()) return true;
+  if (auto dropped = net::drop_user(config_->server.user); !dropped) {
+    log_.error("[server] user: {}", dropped.error());
+    return false;
+  }
+  rehearse_reload();
+  return true;
+}
+
+// What root has read may be closed to the user: better said now than by the first reload that matters.
+void Server::rehearse_reload() {
+  const conf::Loaded loaded = load_(snapshot_checks(&keys_));
+  warn_of_kept_keys();
+  if (loaded) return;
+  for (const conf::Diagnostic& diagnostic : loaded.error()) log_.warn("{}", diagnostic.to_string("warning"));
+  log_.warn("[server] user: {} may not read what root has read; reloads will be refused until it may",
+            config_->server.user);
 }
 
 bool Server::bind_listeners(const conf::Config& config) {
@@ -235,8 +256,8 @@ bool Server::start_imaging(const conf::Config& config) {
   return true;
 }
 
-SnapshotOptions Server::snapshot_options(std::uint64_t generation) const {
-  return {.workers = worker_count_, .generation = generation, .ticket_key = ticket_key_};
+SnapshotOptions Server::snapshot_options(std::uint64_t generation) {
+  return {.workers = worker_count_, .generation = generation, .ticket_key = ticket_key_, .keys = &keys_};
 }
 
 bool Server::build_first_snapshot() {
@@ -352,34 +373,70 @@ void Server::warn_of_restarts(const conf::Config& next) {
   }
 }
 
-void Server::reload() {
-  if (node_.draining) return;
-  conf::Loaded loaded = load_();
-  if (!loaded) {
-    ++reloads_failed_;
-    for (const conf::Diagnostic& diagnostic : loaded.error()) log_.error("{}", diagnostic.to_string());
-    log_.error("reload: the configuration is wrong; going on with the one in use");
-    return;
+void Server::warn_of_kept_keys() {
+  for (const std::string& path : keys_.take_kept()) {
+    log_.warn(
+        "key {}: user {} may not read it, so a new one needs a restart; the one that root has read is kept",
+        path, settled_.server.user);
   }
-  auto built = build_snapshot(*loaded, node_, snapshot_options(snapshot_->generation + 1));
-  if (!built) {
-    ++reloads_failed_;
-    for (const std::string& error : built.error()) log_.error("{}", error);
-    log_.error("reload: the configuration cannot be used; going on with the one in use");
-    return;
-  }
-  std::size_t bound_before = bound_.size();
-  if (!bind_listeners(**loaded) || !start_imaging(**loaded)) {
-    ++reloads_failed_;
-    bound_.erase(bound_.begin() + static_cast<std::ptrdiff_t>(bound_before), bound_.end());
-    log_.error("reload: going on with the configuration in use");
-    return;
-  }
-  apply(std::move(*loaded), std::move(*built));
 }
 
-void Server::apply(std::shared_ptr<const conf::Config> config, SnapshotRef snapshot) {
-  config_ = std::move(config);
+void Server::reload() {
+  if (node_.draining) return;
+  if (reload_ != Reload::none) {
+    reload_ = Reload::again;
+    return;
+  }
+  loop_.spawn_named("reload", reload_strand, std::ref(*this));
+  reload_ = Reload::loading;
+}
+
+net::Task<void> Server::reload_strand(Server& server) {
+  for (bool wanted = true; wanted && !server.node_.draining;) {
+    server.reload_ = Reload::loading;
+    auto built = co_await net::offload(*server.load_pool_, server.snapshot_loader());
+    if (server.node_.draining) break;
+    if (built) {
+      server.finish_reload(*built);
+    } else {
+      server.refuse_reload({explain(built.error())});
+    }
+    wanted = server.reload_ == Reload::again;
+  }
+  server.reload_ = Reload::none;
+}
+
+// For another thread, which may be at it when the loop ends: of the server it has what outlives `load_pool_`.
+std::function<SnapshotResult()> Server::snapshot_loader() {
+  return [load = load_, &node = node_, options = snapshot_options(snapshot_->generation + 1)] {
+    conf::Loaded loaded = load(snapshot_checks(options.keys));
+    if (loaded) return build_snapshot(std::move(*loaded), node, options);
+    std::vector<std::string> reasons;
+    for (const conf::Diagnostic& diagnostic : loaded.error()) reasons.push_back(diagnostic.to_string());
+    return SnapshotResult(std::unexpected(std::move(reasons)));
+  };
+}
+
+void Server::finish_reload(const SnapshotResult& built) {
+  warn_of_kept_keys();
+  if (!built) return refuse_reload(built.error());
+  const conf::Config& config = *(*built)->config;
+  std::size_t bound_before = bound_.size();
+  if (!bind_listeners(config) || !start_imaging(config)) {
+    bound_.erase(bound_.begin() + static_cast<std::ptrdiff_t>(bound_before), bound_.end());
+    return refuse_reload({});
+  }
+  apply(*built);
+}
+
+void Server::refuse_reload(const std::vector<std::string>& reasons) {
+  ++reloads_failed_;
+  for (const std::string& reason : reasons) log_.error("{}", reason);
+  log_.error("reload: refused; going on with the configuration in use");
+}
+
+void Server::apply(SnapshotRef snapshot) {
+  config_ = snapshot->config;
   snapshot_ = std::move(snapshot);
   log_.set_level(log_level(config_->log.level));
   for (auto& worker : workers_) worker->apply(snapshot_);
@@ -418,6 +475,7 @@ net::Task<void> Server::drain_strand(Server& server) {
 void Server::stop_all() {
   admin_.reset();
   health_.reset();
+  load_pool_.reset();  // a load under way is waited for
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();
   if (hot_keeper_) hot_keeper_->save_last();

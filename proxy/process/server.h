@@ -3,12 +3,16 @@
 //
 //   SIGTERM, SIGINT  drain: no new connections, requests in flight finish (at most `drain`), then exit 0;
 //                    a second one ends at once
-//   SIGHUP           read the configuration again and apply it; a wrong one changes nothing
+//   SIGHUP           read the configuration again and apply it; a wrong one changes nothing. It is read and
+//   built
+//                    on a thread of its own, where files may be slow, and applied here; a signal that comes
+//                    meanwhile has it read once more
 //   SIGUSR1          open the access log again
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,6 +26,7 @@
 #include "cache/purge/purge_book.h"
 #include "cache/tiered_store.h"
 #include "conf/loader.h"
+#include "net/key_files.h"
 #include "net/worker.h"
 #include "proxy/admin/admin_server.h"
 #include "proxy/media/imaging_service.h"
@@ -36,8 +41,8 @@ namespace vignette::proxy {
 
 class Server {
  public:
-  // Reads the configuration, first at start and again on SIGHUP.
-  using Load = std::function<conf::Loaded()>;
+  // Reads the configuration again, with these checks. Thread-safe: it is called off the loop.
+  using Load = std::function<conf::Loaded(const conf::Checks&)>;
 
   Server(std::shared_ptr<const conf::Config> config, Load load, Logger& log);
   ~Server();
@@ -51,6 +56,9 @@ class Server {
 
  private:
   bool start();
+  bool open_access_log();
+  bool give_up_root();
+  void rehearse_reload();
   bool bind_listeners(const conf::Config& config);
   bool open_listener(const conf::Listener& options);
   bool refuse_listener(const conf::Listener& options, const Error& error);  // says why; false
@@ -62,10 +70,16 @@ class Server {
   void announce();
   void watch_signals();
 
+  enum class Reload : std::uint8_t { none, loading, again };  // again: SIGHUP came while one was loading
   void reload();
+  static net::Task<void> reload_strand(Server& server);
+  std::function<SnapshotResult()> snapshot_loader();
+  void finish_reload(const SnapshotResult& built);
+  void refuse_reload(const std::vector<std::string>& reasons);
   void apply_listeners(const conf::Config& config);
   void warn_of_restarts(const conf::Config& next);
-  void apply(std::shared_ptr<const conf::Config> config, SnapshotRef snapshot);
+  void warn_of_kept_keys();
+  void apply(SnapshotRef snapshot);
   void begin_drain();
   static net::Task<void> drain_strand(Server& server);
   void stop_all();
@@ -86,7 +100,7 @@ class Server {
   std::string status_json() const;
   std::uint64_t oldest_sequence();
   static std::string_view listener_kind(const conf::Listener& options);
-  SnapshotOptions snapshot_options(std::uint64_t generation) const;
+  SnapshotOptions snapshot_options(std::uint64_t generation);
 
   Logger& log_;
   Load load_;
@@ -96,6 +110,7 @@ class Server {
   conf::Config settled_;  // what options that only a restart applies are, whatever reloads say since
   const unsigned worker_count_;
   const net::TicketKey ticket_key_;
+  net::KeyFiles keys_;
   TimePoint started_;
 
   Metrics metrics_;
@@ -130,6 +145,8 @@ class Server {
   std::vector<std::unique_ptr<NodeWorker>> workers_;
   std::vector<Metrics::Callback> metric_callbacks_;
   unsigned reloads_failed_ = 0;
+  Reload reload_ = Reload::none;
+  std::optional<BoundedPool> load_pool_;  // one thread; what it runs uses the members above
 };
 
 }  // namespace vignette::proxy

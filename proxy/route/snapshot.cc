@@ -67,7 +67,7 @@ class Builder {
     snapshot_->generation = options.generation;
   }
 
-  std::expected<SnapshotRef, std::vector<std::string>> build() {
+  SnapshotResult build() {
     make_certificates();
     load_tls();
     load_countries();
@@ -101,6 +101,7 @@ class Builder {
     }
     options.alpn = {"http/1.1"};
     options.ticket_key = options_.ticket_key;
+    options.keys = options_.keys;
     for (unsigned i = 0; i < options_.workers; ++i) {
       auto server = net::TlsServer::create(options);
       if (!server) {
@@ -214,15 +215,16 @@ conf::Checks::Reason reason_of(const auto& result) {
 
 }  // namespace
 
-std::expected<SnapshotRef, std::vector<std::string>> build_snapshot(
-    std::shared_ptr<const conf::Config> config, Node& node, const SnapshotOptions& options) {
+SnapshotResult build_snapshot(std::shared_ptr<const conf::Config> config, Node& node,
+                              const SnapshotOptions& options) {
   return Builder(std::move(config), node, options).build();
 }
 
-conf::Checks snapshot_checks() {
+conf::Checks snapshot_checks(net::KeyFiles* keys) {
   conf::Checks checks;
-  checks.certificate = [](const conf::Certificate& certificate) {
+  checks.certificate = [keys](const conf::Certificate& certificate) {
     net::TlsServerOptions options;
+    options.keys = keys;
     options.certificates.push_back({certificate.chain, certificate.key});
     return reason_of(net::TlsServer::create(options));
   };

@@ -34,17 +34,20 @@ struct Snapshot {
 struct SnapshotOptions {
   unsigned workers = 1;
   std::uint64_t generation = 1;
-  net::TicketKey ticket_key{};  // kept over reloads, so that sessions resume
+  net::TicketKey ticket_key{};    // kept over reloads, so that sessions resume
+  net::KeyFiles* keys = nullptr;  // reads private keys; null: each is read afresh
 };
 
 using SnapshotRef = std::shared_ptr<const Snapshot>;
+// Each error is one line for the operator.
+using SnapshotResult = std::expected<SnapshotRef, std::vector<std::string>>;
 
-// Reads certificates, databases and credentials, so it may block: main thread only. Each error is one line
-// for the operator.
-std::expected<SnapshotRef, std::vector<std::string>> build_snapshot(
-    std::shared_ptr<const conf::Config> config, Node& node, const SnapshotOptions& options);
+// Reads certificates, databases and credentials, so it may block: never on a loop. One at a time.
+SnapshotResult build_snapshot(std::shared_ptr<const conf::Config> config, Node& node,
+                              const SnapshotOptions& options);
 
 // The checks of `vignette check` that need more than the loader may see: certificates, databases, presets.
-conf::Checks snapshot_checks();
+// `keys` reads private keys and outlives the checks; null: each is read afresh.
+conf::Checks snapshot_checks(net::KeyFiles* keys = nullptr);
 
 }  // namespace vignette::proxy
