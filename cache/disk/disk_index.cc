@@ -121,12 +121,36 @@ void DiskIndex::Shard::rebuild(std::size_t bucket_count, Slot extra) {
   while (!fill()) buckets = std::vector<Bucket>(buckets.size() + buckets.size() / 16 + 1);
 }
 
+bool DiskIndex::Shard::is_full() const { return (count + 1) * 100 > buckets.size() * kWays * kLoadPercent; }
+
 void DiskIndex::Shard::add(Slot slot) {
-  if ((count + 1) * 100 > buckets.size() * kWays * kLoadPercent) {
+  if (is_full()) {
     rebuild(std::max(kFirstBuckets, buckets.size() + buckets.size() / 16 + 1), {});
   }
   ++count;
   if (!place(slot)) rebuild(buckets.size() + buckets.size() / 16 + 1, slot);
+}
+
+// What find() and add() do, in one look at both buckets.
+void DiskIndex::Shard::add_absent(const Slot& slot) {
+  if (is_full()) {
+    if (!find(slot_hash(slot.low))) add(slot);
+    return;
+  }
+  const std::uint64_t hash = slot_hash(slot.low);
+  Slot* free = nullptr;
+  for (const std::size_t bucket : {first_bucket(hash), second_bucket(hash)}) {
+    for (Slot& there : buckets[bucket]) {
+      if (there.low == 0) {
+        if (!free) free = &there;
+      } else if (slot_hash(there.low) == hash) {
+        return;
+      }
+    }
+  }
+  if (!free) return add(slot);
+  *free = slot;
+  ++count;
 }
 
 void DiskIndex::Shard::remove(Slot* slot) {
@@ -186,7 +210,7 @@ void DiskIndex::put_absent(std::span<const Entry> entries) {
     std::size_t count = 0;
     for (const Entry& entry : entries.first(std::min(entries.size(), kMostALock))) {
       if (&shard_of(entry.hash) != &shard) break;
-      if (!shard.find(entry.hash)) shard.add(pack(entry.hash, entry.place));
+      shard.add_absent(pack(entry.hash, entry.place));
       ++count;
     }
     entries = entries.subspan(count);

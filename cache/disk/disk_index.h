@@ -91,6 +91,7 @@ class DiskIndex {
     Slot* find(std::uint64_t hash);
     const Slot* find(std::uint64_t hash) const { return const_cast<Shard*>(this)->find(hash); }
     void add(Slot slot);
+    void add_absent(const Slot& slot);
     void remove(Slot* slot);
     void clear();
     void reserve(std::size_t objects);
@@ -101,6 +102,7 @@ class DiskIndex {
     std::size_t count = 0;
 
    private:
+    bool is_full() const;
     std::size_t bucket_at(std::uint64_t even) const;
     std::size_t first_bucket(std::uint64_t hash) const;
     std::size_t second_bucket(std::uint64_t hash) const;
