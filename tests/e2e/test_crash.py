@@ -156,7 +156,9 @@ def configuration(origin, size="256MiB"):
     text = config.node(
         config.app_origin([origin]), config.site(config.route("/*", origin='"app"', cache='"on"')), memory="8MiB"
     )
-    return text.replace('memory = "8MiB"', f'memory = "8MiB"\ndisk = [{{ path = "disk", size = "{size}" }}]')
+    # Nothing is read before it is asked for, so that answers tell where they come from.
+    disk = f'disk = [{{ path = "disk", size = "{size}" }}]\nwarm_per_second = "0B"'
+    return text.replace('memory = "8MiB"', f'memory = "8MiB"\n{disk}')
 
 
 def disk_of(node):
