@@ -4,42 +4,19 @@ import http.client
 import http.server
 import json
 import random
-import subprocess
 import threading
 import time
 
 import pytest
 
-from support import config, photos, places
-from support.client import curl
+from support import config, photos
 from support.process import wait_until
+from support.purging import ask, purge, serving, with_disk
 from support.vignette import Vignette, split_address
 
 ROUNDS = 3
 URL = "http://test"
 WRITTEN_AFTER = 2.0  # seconds
-
-
-def with_disk(text):
-    return text.replace('memory = "256MiB"', 'memory = "256MiB"\ndisk = [{ path = "disk", size = "256MiB" }]')
-
-
-def purge(node, *arguments, expect=0):
-    done = subprocess.run(
-        [places.binary(), "purge", "--admin", node.addresses["admin"][0], *map(str, arguments)], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == expect, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def ask(node, path):
-    """By a name that a restart does not change, as it does the port."""
-    return curl(node.url(path), "-H", "Host: test")
-
-
-def serving(node):
-    disks = node.status()["disks"]
-    return bool(disks) and disks[0]["state"] == "serving"
 
 
 def await_written(node, objects):
