@@ -51,6 +51,7 @@ Fill::Start Fill::start(Store& store, FillTable* table, const Key& key, std::str
 
 Reader Fill::add_reader(int attempt) {
   readers_.push_back(std::make_shared<Reader::Place>(attempt, sequence_of(store_.purges())));
+  readers_.back()->index = readers_.size() - 1;
   return Reader(shared_from_this(), readers_.back());
 }
 

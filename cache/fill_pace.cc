@@ -67,9 +67,12 @@ void Fill::reader_moved() {
   if (owner_waits_ && (room_locked() >= kPacedResume || !slowest())) wake_owner(winner_);
 }
 
+// A thousand readers of a fill leave at once: the last one takes the place of each.
 void Fill::reader_left(const std::shared_ptr<Reader::Place>& place) {
   const Lock lock(mutex_);
-  std::erase(readers_, place);
+  readers_.back()->index = place->index;
+  readers_[place->index].swap(readers_.back());
+  readers_.pop_back();
   if (!paced() || state() != FillState::streaming) return;
   keep_window();
   if (!slowest() || (owner_waits_ && room_locked() >= kPacedResume)) wake_owner(winner_);

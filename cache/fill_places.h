@@ -19,6 +19,7 @@ struct Reader::Place {
 
   std::atomic<std::uint64_t> position{0};
   std::atomic<bool> is_cut{false};
+  std::size_t index = 0;          // among the fill's readers; under its lock
   unsigned owned_attempts = 0;    // a bit each; none: joined
   const std::uint64_t joined_at;  // sequence of purges
 };
