@@ -6,6 +6,12 @@
 extern "C" int mallctl(const char* name, void* old, std::size_t* old_size, void* fresh,
                        std::size_t fresh_size) __attribute__((weak));
 
+// Read by jemalloc when it starts. What objects leave behind goes back to the system after a second, not ten:
+// under churn the node held a tenth of its memory budget in such pages.
+extern "C" {
+const char* malloc_conf = "dirty_decay_ms:1000,muzzy_decay_ms:0";
+}
+
 namespace vignette::proxy {
 namespace {
 
