@@ -45,7 +45,10 @@ void Arena::add_chunk(std::size_t size) {
 }
 
 std::optional<std::string_view> Arena::copy(std::string_view text) {
-  return concat(std::span<const std::string_view>(&text, 1));
+  char* result = allocate(text.size());
+  if (result == nullptr) return std::nullopt;
+  if (!text.empty()) std::memcpy(result, text.data(), text.size());
+  return std::string_view(result, text.size());
 }
 
 std::optional<std::string_view> Arena::concat(std::span<const std::string_view> parts) {

@@ -136,16 +136,6 @@ Result<Wrote> WriteUnlessReadableOp::await_resume() const {
 
 // --- the stream ---
 
-Stream::Stream(Stream&& other) noexcept : socket_(std::exchange(other.socket_, nullptr)) {}
-Stream& Stream::operator=(Stream&& other) noexcept {
-  if (this != &other) {
-    close();
-    socket_ = std::exchange(other.socket_, nullptr);
-  }
-  return *this;
-}
-Stream::~Stream() { close(); }
-
 Result<Stream> Stream::adopt(Worker& worker, UniqueFd descriptor, Blame blame, const Address* peer) {
   const int flags = ::fcntl(descriptor.get(), F_GETFL);
   if (flags < 0) return fail(Code::io, Blame::internal, "fcntl", errno);

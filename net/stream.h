@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -107,9 +108,18 @@ struct TlsInfo {
 class Stream {
  public:
   Stream() = default;
-  Stream(Stream&&) noexcept;
-  Stream& operator=(Stream&&) noexcept;
-  ~Stream();  // close()
+  // Inline: on its way through the frames of a request a stream moves a dozen times.
+  Stream(Stream&& other) noexcept : socket_(std::exchange(other.socket_, nullptr)) {}
+  Stream& operator=(Stream&& other) noexcept {
+    if (this != &other) {
+      close();
+      socket_ = std::exchange(other.socket_, nullptr);
+    }
+    return *this;
+  }
+  ~Stream() {
+    if (socket_) close();
+  }
 
   // Wraps a connected socket (made non-blocking here). `peer` spares a system call when it is known.
   static Result<Stream> adopt(Worker& worker, UniqueFd descriptor, Blame blame = Blame::internal,

@@ -107,23 +107,20 @@ std::expected<Balancer::Choice, const char*> ServersOrigin::choose(Fetch& fetch)
   return balancer.choose(fetch.now(), {fetch.servers.data(), fetch.asked});
 }
 
-net::Task<Result<OriginConnection>> ServersOrigin::connection(Fetch& fetch) {
+std::optional<OriginConnection> ServersOrigin::idle_connection(Fetch& fetch) {
+  if (fetch.only_fresh) return std::nullopt;
   const Endpoint& endpoint = endpoints_[fetch.server()];
   OriginPools& pools = fetch.context.pools;
-  fetch.connected = fetch.reused = false;
-  fetch.connect = Duration::zero();
-  if (!fetch.only_fresh) {
-    bool once = !fetch.request.idempotent || fetch.request.body;
-    auto idle = once ? pools.take_idle(endpoint, kFreshIdle, OriginPools::Check::kernel)
-                     : pools.take_idle(endpoint, endpoint.keep_alive, OriginPools::Check::flags);
-    if (idle) {
-      fetch.connected = fetch.reused = true;
-      co_return std::move(*idle);
-    }
-  }
-  TimePoint started = fetch.now();
+  const bool once = !fetch.request.idempotent || fetch.request.body;
+  return once ? pools.take_idle(endpoint, kFreshIdle, OriginPools::Check::kernel)
+              : pools.take_idle(endpoint, endpoint.keep_alive, OriginPools::Check::flags);
+}
+
+net::Task<Result<OriginConnection>> ServersOrigin::connect(Fetch& fetch) {
+  const TimePoint started = fetch.now();
   fetch.reason.clear();
-  auto made = co_await pools.connect(endpoint, started + options_.timeouts.connect, &fetch.reason);
+  auto made = co_await fetch.context.pools.connect(endpoints_[fetch.server()],
+                                                   started + options_.timeouts.connect, &fetch.reason);
   fetch.connect = fetch.now() - started;
   fetch.connected = made.has_value();
   co_return made;
@@ -133,11 +130,17 @@ net::Task<Result<void>> ServersOrigin::attempt(Fetch& fetch) {
   ++fetch.attempts;
   fetch.progress = {};
   endpoints_[fetch.server()].state->count_request(fetch.context.index);
-  auto connected = co_await connection(fetch);
-  if (!connected) co_return std::unexpected(connected.error());
+  fetch.connect = Duration::zero();
+  std::optional<OriginConnection> connection = idle_connection(fetch);
+  fetch.connected = fetch.reused = connection.has_value();
+  if (!connection) {
+    auto made = co_await connect(fetch);
+    if (!made) co_return std::unexpected(made.error());
+    connection = std::move(*made);
+  }
   TransactOptions options{.first_byte = options_.timeouts.first_byte};
   auto done =
-      co_await transact(std::move(*connected), fetch.request, options, fetch.response, fetch.progress);
+      co_await transact(std::move(*connection), fetch.request, options, fetch.response, fetch.progress);
   co_return done;
 }
 

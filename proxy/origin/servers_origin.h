@@ -3,6 +3,7 @@
 
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,8 @@ class ServersOrigin final : public Origin {
   ServersOrigin(const conf::Origin& options, Node& node, std::shared_ptr<const net::TlsClient> tls);
 
   net::Task<Result<void>> attempt(Fetch& fetch);
-  net::Task<Result<OriginConnection>> connection(Fetch& fetch);
+  std::optional<OriginConnection> idle_connection(Fetch& fetch);
+  net::Task<Result<OriginConnection>> connect(Fetch& fetch);
   std::expected<Balancer::Choice, const char*> choose(Fetch& fetch) const;
   std::unique_ptr<Balancer> make_balancer() const;
   // Tells the server's state how the attempt went.

@@ -17,16 +17,18 @@ bool set_kept(http::FieldList& fields, FieldId id, std::string_view value, Arena
   return kept && fields.set(id, *kept);
 }
 
-// All lines of a list field as one, with `last` behind them.
+// All lines of a list field as one, with `last` behind them, which outlives the fields.
 bool append_element(http::FieldList& fields, FieldId id, std::string_view last, Arena& texts) {
+  if (!fields.has(id)) return fields.add(id, last);
   std::string joined;
   fields.for_each_element(id, [&](std::string_view element) { joined.append(element).append(", "); });
   joined += last;
   return set_kept(fields, id, joined, texts);
 }
 
-bool set_once(http::FieldList& fields, FieldId id, std::string_view value, Arena& texts) {
-  return fields.has(id) || set_kept(fields, id, value, texts);
+// `value` outlives the fields.
+bool set_once(http::FieldList& fields, FieldId id, std::string_view value) {
+  return fields.has(id) || fields.add(id, value);
 }
 
 std::string_view our_via(http::Version version) {
@@ -59,12 +61,13 @@ bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Are
   if (!facts.trusted) drop_claims(fields);
   char port[8];
   const auto end = std::to_chars(port, port + sizeof port, facts.port);
-  const std::string_view port_text(port, static_cast<std::size_t>(end.ptr - port));
-  return append_element(fields, FieldId::x_forwarded_for, ip_to_string(facts.peer), texts) &&
-         set_once(fields, FieldId::x_forwarded_proto, facts.scheme, texts) &&
-         set_once(fields, FieldId::x_forwarded_host, facts.authority, texts) &&
-         set_once(fields, FieldId::x_forwarded_port, port_text, texts) &&
-         set_kept(fields, FieldId::x_real_ip, ip_to_string(facts.client), texts) &&
+  const auto port_text = texts.copy({port, static_cast<std::size_t>(end.ptr - port)});
+  const auto peer = texts.copy(ip_to_string(facts.peer));
+  const auto client = facts.client == facts.peer ? peer : texts.copy(ip_to_string(facts.client));
+  return port_text && peer && client && append_element(fields, FieldId::x_forwarded_for, *peer, texts) &&
+         set_once(fields, FieldId::x_forwarded_proto, facts.scheme) &&
+         set_once(fields, FieldId::x_forwarded_host, facts.authority) &&
+         set_once(fields, FieldId::x_forwarded_port, *port_text) && fields.set(FieldId::x_real_ip, *client) &&
          append_element(fields, FieldId::via, our_via(head.version), texts) &&
          append_element(fields, FieldId::cdn_loop, kNodeName, texts);
 }

@@ -23,7 +23,8 @@ struct ForwardedFacts {
 };
 
 // Makes `head.fields` what an origin gets: hop-by-hop fields go, the forwarding ones are set. Values live in
-// `texts`. False: list or texts are full and a field is missing, so that the request must not go on.
+// `texts`, or are the facts' own, which outlive the fields. False: list or texts are full and a field is
+// missing, so that the request must not go on.
 [[nodiscard]] bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Arena& texts);
 
 // Whether the request has been here already (RFC 8586).
