@@ -53,7 +53,7 @@ def fetch(node, directory, paths):
     found = []
     for path in paths:
         answer = ask(node, path)
-        assert answer.status == 200
+        assert answer.status == 200, (path, answer.status, answer.body[:200])
         found += pieces(answer.body)
     wait_until(lambda: on_disk(directory, found) == len(found), 20, "objects on disk")
     return found
