@@ -9,7 +9,6 @@
 #include <fmt/core.h>
 
 #include "net/limits.h"
-#include "net/offload.h"
 #include "proxy/admin/insight_report.h"
 
 namespace vignette::proxy {
@@ -127,7 +126,7 @@ int Server::run() {
 
 bool Server::start() {
   net::ignore_sigpipe();
-  log_.set_level(log_level(config_->log.level));
+  set_log_level();
   std::uint64_t files = net::raise_file_limit();
   log_.debug("open files: at most {}", files);
   if (!bind_listeners(*config_) || !open_admin()) return false;
@@ -150,6 +149,8 @@ bool Server::start() {
   announce();
   return true;
 }
+
+void Server::set_log_level() { log_.set_level(log_level(config_->log.level)); }
 
 bool Server::open_access_log() {
   const std::string& path = config_->log.access;
@@ -176,16 +177,6 @@ bool Server::give_up_root() {
   }
   rehearse_reload();
   return true;
-}
-
-// What root has read may be closed to the user: better said now than by the first reload that matters.
-void Server::rehearse_reload() {
-  const conf::Loaded loaded = load_(snapshot_checks(&keys_));
-  warn_of_kept_keys();
-  if (loaded) return;
-  for (const conf::Diagnostic& diagnostic : loaded.error()) log_.warn("{}", diagnostic.to_string("warning"));
-  log_.warn("[server] user: {} may not read what root has read; reloads will be refused until it may",
-            config_->server.user);
 }
 
 bool Server::bind_listeners(const conf::Config& config) {
@@ -365,85 +356,6 @@ void Server::apply_listeners(const conf::Config& config) {
       if (bound.options.address == wanted.address) bound.options = wanted;
     }
   }
-}
-
-void Server::warn_of_restarts(const conf::Config& next) {
-  for (const std::string& name : conf::changes_that_need_restart(settled_, next)) {
-    log_.warn("reload: {} has changed; only a restart applies it", name);
-  }
-}
-
-void Server::warn_of_kept_keys() {
-  for (const std::string& path : keys_.take_kept()) {
-    log_.warn(
-        "key {}: user {} may not read it, so a new one needs a restart; the one that root has read is kept",
-        path, settled_.server.user);
-  }
-}
-
-void Server::reload() {
-  if (node_.draining) return;
-  if (reload_ != Reload::none) {
-    reload_ = Reload::again;
-    return;
-  }
-  loop_.spawn_named("reload", reload_strand, std::ref(*this));
-  reload_ = Reload::loading;
-}
-
-net::Task<void> Server::reload_strand(Server& server) {
-  for (bool wanted = true; wanted && !server.node_.draining;) {
-    server.reload_ = Reload::loading;
-    auto built = co_await net::offload(*server.load_pool_, server.snapshot_loader());
-    if (server.node_.draining) break;
-    if (built) {
-      server.finish_reload(*built);
-    } else {
-      server.refuse_reload({explain(built.error())});
-    }
-    wanted = server.reload_ == Reload::again;
-  }
-  server.reload_ = Reload::none;
-}
-
-// For another thread, which may be at it when the loop ends: of the server it has what outlives `load_pool_`.
-std::function<SnapshotResult()> Server::snapshot_loader() {
-  return [load = load_, &node = node_, options = snapshot_options(snapshot_->generation + 1)] {
-    conf::Loaded loaded = load(snapshot_checks(options.keys));
-    if (loaded) return build_snapshot(std::move(*loaded), node, options);
-    std::vector<std::string> reasons;
-    for (const conf::Diagnostic& diagnostic : loaded.error()) reasons.push_back(diagnostic.to_string());
-    return SnapshotResult(std::unexpected(std::move(reasons)));
-  };
-}
-
-void Server::finish_reload(const SnapshotResult& built) {
-  warn_of_kept_keys();
-  if (!built) return refuse_reload(built.error());
-  const conf::Config& config = *(*built)->config;
-  std::size_t bound_before = bound_.size();
-  if (!bind_listeners(config) || !start_imaging(config)) {
-    bound_.erase(bound_.begin() + static_cast<std::ptrdiff_t>(bound_before), bound_.end());
-    return refuse_reload({});
-  }
-  apply(*built);
-}
-
-void Server::refuse_reload(const std::vector<std::string>& reasons) {
-  ++reloads_failed_;
-  for (const std::string& reason : reasons) log_.error("{}", reason);
-  log_.error("reload: refused; going on with the configuration in use");
-}
-
-void Server::apply(SnapshotRef snapshot) {
-  config_ = snapshot->config;
-  snapshot_ = std::move(snapshot);
-  log_.set_level(log_level(config_->log.level));
-  for (auto& worker : workers_) worker->apply(snapshot_);
-  apply_listeners(*config_);
-  health_->apply(snapshot_);
-  warn_of_restarts(*config_);
-  log_.info("reload: configuration {} is in use", snapshot_->generation);
 }
 
 void Server::begin_drain() {

@@ -56,9 +56,9 @@ class Server {
 
  private:
   bool start();
+  void set_log_level();
   bool open_access_log();
   bool give_up_root();
-  void rehearse_reload();
   bool bind_listeners(const conf::Config& config);
   bool open_listener(const conf::Listener& options);
   bool refuse_listener(const conf::Listener& options, const Error& error);  // says why; false
@@ -70,16 +70,19 @@ class Server {
   void announce();
   void watch_signals();
 
+  // server_reload.cc
   enum class Reload : std::uint8_t { none, loading, again };  // again: SIGHUP came while one was loading
   void reload();
   static net::Task<void> reload_strand(Server& server);
   std::function<SnapshotResult()> snapshot_loader();
   void finish_reload(const SnapshotResult& built);
   void refuse_reload(const std::vector<std::string>& reasons);
-  void apply_listeners(const conf::Config& config);
+  void apply(SnapshotRef snapshot);
   void warn_of_restarts(const conf::Config& next);
   void warn_of_kept_keys();
-  void apply(SnapshotRef snapshot);
+  void rehearse_reload();
+
+  void apply_listeners(const conf::Config& config);
   void begin_drain();
   static net::Task<void> drain_strand(Server& server);
   void stop_all();
