@@ -48,13 +48,16 @@ def on_disk(directory, wanted):
         return sum(volume.find(piece) >= 0 for piece in wanted)
 
 
+def answered(node, path):
+    answer = ask(node, path)
+    return answer if answer.status == 200 else None
+
+
 def fetch(node, directory, paths):
-    """Their pieces, once all of them are in the file."""
+    """Their pieces, once all of them are in the file. A busy machine may answer 503 for a picture at first."""
     found = []
     for path in paths:
-        answer = ask(node, path)
-        assert answer.status == 200, (path, answer.status, answer.body[:200])
-        found += pieces(answer.body)
+        found += pieces(wait_until(lambda p=path: answered(node, p), 60, path).body)
     wait_until(lambda: on_disk(directory, found) == len(found), 20, "objects on disk")
     return found
 
