@@ -5,14 +5,13 @@
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 
-#include <algorithm>
-#include <cctype>
 #include <memory>
 #include <unordered_map>
 
 #include <fmt/core.h>
 
 #include "base/check.h"
+#include "base/strings.h"
 #include "net/key_files.h"
 #include "net/tls_context.h"
 
@@ -31,13 +30,6 @@ std::string openssl_reason() {
   const char* why = ERR_reason_error_string(code);
   ERR_clear_error();
   return why ? why : "unknown error";
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
 }
 
 void set_common(SSL_CTX* context) {
@@ -124,7 +116,7 @@ void set_server(SSL_CTX* context, const TlsServerOptions& options, const TicketK
 void ContextDeleter::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
 
 std::size_t TlsServer::Impl::choose(std::string_view host) const {
-  const std::string name = lower(host.ends_with('.') ? host.substr(0, host.size() - 1) : host);
+  const std::string name = to_lower(host.ends_with('.') ? host.substr(0, host.size() - 1) : host);
   if (const auto found = by_name.find(name); found != by_name.end()) return found->second;
   const std::size_t dot = name.find('.');
   if (dot == name.npos || dot == 0) return 0;
@@ -193,8 +185,8 @@ TicketKey random_ticket_key() {
 }
 
 bool name_matches(std::string_view pattern, std::string_view host) {
-  const std::string want = lower(pattern);
-  const std::string have = lower(host);
+  const std::string want = to_lower(pattern);
+  const std::string have = to_lower(host);
   if (want == have) return true;
   const std::size_t dot = have.find('.');
   return want.starts_with("*.") && dot != have.npos && dot > 0 && have.substr(dot) == want.substr(1);

@@ -31,8 +31,10 @@ cache::CachePolicy cache_policy(const conf::RouteCache& options) {
       policy.mode = cache::CacheMode::off;
       break;
   }
-  if (options.ttl) policy.default_ttl = seconds(*options.ttl);
-  if (options.ttl) policy.error_ttl = std::chrono::seconds(1);
+  if (options.ttl) {
+    policy.default_ttl = seconds(*options.ttl);
+    policy.error_ttl = std::chrono::seconds(1);
+  }
   if (options.negative_ttl) policy.not_found_ttl = seconds(*options.negative_ttl);
   policy.min_ttl = seconds(options.min_ttl);
   if (options.max_ttl) policy.max_ttl = seconds(*options.max_ttl);
