@@ -8,9 +8,9 @@
 
 #include "base/error.h"
 #include "base/executor.h"
-#include "cache/insight/residence.h"
 #include "cache/object.h"
 #include "cache/reservation.h"
+#include "cache/residence.h"
 
 namespace vignette::cache {
 

@@ -43,8 +43,8 @@
 #include "cache/disk/fault_meter.h"
 #include "cache/disk/recovery.h"
 #include "cache/disk/volume.h"
-#include "cache/insight/residence.h"
 #include "cache/reservation.h"
+#include "cache/residence.h"
 
 namespace vignette::cache {
 

@@ -13,8 +13,8 @@
 #include "cache/fill.h"
 #include "cache/freshness.h"
 #include "cache/insight/miss_book.h"
-#include "cache/insight/residence.h"
 #include "cache/purge/purge_book.h"
+#include "cache/residence.h"
 #include "proxy/admin/explain_key.h"
 #include "proxy/node.h"
 
