@@ -107,11 +107,12 @@ class Server:
 class Peers:
     """`cache` is the folder of what servers keep in files, `memory` the node's tier in MiB, `disk` its disk in MiB (0: none)."""
 
-    def __init__(self, build, before=None, cache=None, memory=256, disk=0, nginx_aio="off"):
+    def __init__(self, build, before=None, cache=None, memory=256, disk=0, nginx_aio="off", nginx_nopush="on"):
         self.build, self.before = Path(build), before
         self.directory = Path(tempfile.mkdtemp(prefix="vignette-bench-"))
         self.cache = Path(tempfile.mkdtemp(prefix="vignette-bench-", dir=cache or "/dev/shm"))
-        self.memory, self.disk, self.nginx_aio = memory, disk, nginx_aio
+        self.memory, self.disk = memory, disk
+        self.nginx_aio, self.nginx_nopush = nginx_aio, nginx_nopush
         self.servers = []
         self.origin = None
 
@@ -135,7 +136,7 @@ class Peers:
             "CHAIN": self.directory / "chain.pem", "KEY": self.directory / "key.pem", "BUNDLE": self.directory / "bundle.pem",
             "HTTP": http, "HTTPS": https, "MEMORY": self.memory,
             "MEMORY_BYTES": self.memory << 20, "DISK": disk, "DISK_MIB": self.disk,
-            "AIO": self.nginx_aio,
+            "AIO": self.nginx_aio, "NOPUSH": self.nginx_nopush,
         }
         text = (BENCH / "peers" / name).read_text()
         path.write_text(re.sub(r"@([A-Z_]+)@", lambda match: str(values[match[1]]) if match[1] in values else match[0], text))
