@@ -12,6 +12,8 @@ namespace {
 
 using Outcome = WarmReply::Outcome;
 
+constexpr Duration kFillWait = std::chrono::seconds(5);
+constexpr Duration kFillPoll = std::chrono::milliseconds(10);
 constexpr conf::IpBytes kLoopback{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 127, 0, 0, 1};
 
 // Takes an answer and keeps the body where it is wanted.
@@ -61,6 +63,16 @@ bool has(WorkerContext& context, const std::string& key_string) {
 
 bool is_resident(WorkerContext& context, const std::string& key_string) {
   return static_cast<bool>(context.node.store.peek(cache::hash_key(key_string), key_string));
+}
+
+// The last byte of a chunk is read before the chunk is kept.
+net::Task<void> await_fill(WorkerContext& context, const std::string& key_string) {
+  const TimePoint deadline = context.loop.now() + kFillWait;
+  while (context.node.fills.has_open(cache::hash_key(key_string), key_string) &&
+         context.loop.now() < deadline) {
+    auto slept = co_await net::sleep_for(kFillPoll);
+    if (!slept) co_return;
+  }
 }
 
 std::string why_not(const Exchange& exchange, const WarmResponder& responder) {
@@ -123,6 +135,7 @@ net::Task<WarmReply> warm(WorkerContext& context, WarmOrder order) {
   }
   if (order.keep_bytes > 0) co_return judge_body(exchange, responder);
   if (order.key_string.empty()) co_return judge_url(exchange, responder);
+  co_await await_fill(context, order.key_string);
   co_return judge_key(context, order.key_string, exchange, responder);
 }
 

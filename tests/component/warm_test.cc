@@ -111,8 +111,7 @@ TEST_CASE("what cannot be kept says why, and what never could is not asked for")
   CHECK(scene.node.warm("http://a.test/gone") ==
         R"(200 {"outcome":"failed","status":404,"reason":"answered 404"})");
   CHECK(scene.node.warm("http://a.test/private") ==
-        R"json(200 {"outcome":"failed","status":200,"reason":"not stored (private)"
-})json");
+        "200 {\"outcome\":\"failed\",\"status\":200,\"reason\":\"not stored (private)\"}");
   CHECK(has(scene.node.warm("nonsense"), "400 {\"error\""));
   Scene off(always(kLong, "x"), "cache = \"off\"");
   CHECK(off.node.warm("http://a.test/x") == R"(200 {"outcome":"failed","status":0,"reason":"never stored"})");
@@ -214,7 +213,12 @@ TEST_CASE("chunks of a large object come by themselves") {
   RawClient client(old_node.port());
   CHECK(client.fetch("/film", "Range: bytes=0-99\r\n").status == 206);
   CHECK(client.fetch("/film", "Range: bytes=5242890-5242899\r\n").status == 206);
-  const std::vector<std::string> orders = orders_from(old_node);
+  // The last byte of a chunk is sent before the chunk is kept.
+  std::vector<std::string> orders;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while ((orders = orders_from(old_node)).size() < 2 && std::chrono::steady_clock::now() < limit) {
+    std::this_thread::yield();
+  }
   REQUIRE(orders.size() == 2);
   const int before = origin.calls();
   for (const std::string& order : orders) {
