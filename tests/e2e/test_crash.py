@@ -177,7 +177,7 @@ class Crashes:
         self.directory = directory
         self.driver = Driver(origin.published, self.rng.random())
         self.faults = DiskFaults(directory / "disk-faults", self.rng.getrandbits(64))
-        self.text = configuration(origin, "1GiB")
+        self.text = configuration(origin, DISK)
         self.killed_at = 0.0
         self.trouble = None  # what the disk suffered from when the node was killed
         self.kept_in_memory = 0  # objects that the disk did not take in the life before
