@@ -1,8 +1,10 @@
 """`vignette explain`: what a person reads of a photo's URL before it was asked for, after, purged, and expired."""
 
+import http.server
 import json
 import re
 import subprocess
+import threading
 
 import pytest
 
@@ -112,3 +114,62 @@ def test_what_has_no_answer_to_explain_is_said_in_a_sentence(node):
     assert "nothing at this URL is ever stored" in refused("http://img.test/")
     assert "is not an http or https URL" in refused("cats/tom.jpg")
     assert "is not a header" in refused(f"http://img.test{PATH}", "--header", "webp please")
+
+
+class App(http.server.BaseHTTPRequestHandler):
+    """What each path says of itself: /private, /varied, /stale, /broken and 50 kB of anything else."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.path == "/broken":
+            self.close_connection = True
+            return
+        body = b"x" * (50_000 if self.path.startswith("/large") else 100)
+        self.send_response(200)
+        self.send_header("Cache-Control", "private" if self.path == "/private" else "max-age=600")
+        if self.path == "/stale":
+            self.send_header("Age", "700")
+            self.send_header("ETag", '"stale"')
+        if self.path == "/varied":
+            self.send_header("Vary", "X-Kind")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def app():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), App)
+    server.bind = "127.0.0.1:%d" % server.server_address[1]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_every_cause_of_a_miss_has_its_words(start_node, app):
+    node = start_node(config.node(config.app_origin([app]), config.site(config.route("/*", origin='"app"')), memory="1MiB"))
+
+    def told(path, *arguments):
+        return json.loads(command(node, "explain", f"http://app.test{path}", "--json", *arguments))
+
+    for path in ("/private", "/varied", "/stale", "/broken", "/large"):
+        curl(node.url(path), "-H", "Host: app.test", "-H", "X-Kind: one")
+    private = told("/private")
+    assert private["last_miss"]["cause"] == "hit-for-miss" and "was not stored: private" in private["last_miss"]["text"]
+    assert 0 < private["hit_for_miss_seconds"] <= 120
+    assert told("/varied", "--header", "X-Kind: one")["next"]["answer"] == "hit"
+    assert told("/varied", "--header", "X-Kind: two")["last_miss"]["cause"] == "vary"
+    assert told("/stale")["next"]["answer"] == "revalidate" and told("/stale")["last_miss"]["cause"] == "stale"
+    assert told("/broken")["last_miss"]["cause"] == "failed"
+    assert told("/large")["next"]["answer"] == "hit"
+    for number in range(40):
+        curl(node.url(f"/large{number}"), "-H", "Host: app.test")
+    large = told("/large")
+    assert large["tier"] == "none" and large["last_miss"]["cause"] == "evicted"
+    curl(node.url("/large"), "-H", "Host: app.test")
+    assert told("/large")["last_miss"]["cause"] == "evicted" and told("/large")["next"]["answer"] == "hit"
