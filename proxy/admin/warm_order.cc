@@ -118,7 +118,7 @@ std::optional<Target> find_photo(const Snapshot& snapshot, std::string_view what
 
 std::expected<std::string, std::string> range_of(std::string_view chunk) {
   const auto index = parse_u64(chunk.substr(kChunk.size()), std::uint64_t{1} << 40);
-  if (!index) return Failure("it is no key of this node");
+  if (!index) return Failure("it is neither a URL nor a key of this node");
   const std::uint64_t first = *index * cache::kChunkBytes;
   return fmt::format("range: bytes={}-{}\n", first, first + cache::kChunkBytes - 1);
 }
@@ -128,7 +128,7 @@ std::expected<WarmOrder, std::string> order_of_photo(const Snapshot& snapshot, s
                                                      const std::string& range) {
   const std::string_view origin = lines[1].substr(what.size());
   const bool has_operations = what == kImage;
-  if (has_operations && lines.size() < 3) return Failure("it is no key of this node");
+  if (has_operations && lines.size() < 3) return Failure("it is neither a URL nor a key of this node");
   auto target = find_photo(snapshot, what, origin, has_operations ? lines[2] : std::string_view(), lines[0]);
   if (!target) return Failure(fmt::format("no route leads to this of origin \"{}\"", origin));
   auto head = head_of(*target, fields_of(lines.subspan(has_operations ? 3 : 2)) + range);
@@ -157,7 +157,7 @@ std::expected<WarmOrder, std::string> order_of_key(const Snapshot& snapshot, std
     range = std::move(*read);
     lines.pop_back();
   }
-  if (lines.size() < 2) return Failure("it is no key of this node");
+  if (lines.size() < 2) return Failure("it is neither a URL nor a key of this node");
   for (const std::string_view what : {kOriginal, kImage, kInfo}) {
     if (lines[1].starts_with(what)) return order_of_photo(snapshot, what, lines, range);
   }

@@ -36,12 +36,12 @@ std::expected<std::string, std::string> unpack(std::string_view packed) {
   std::string text;
   for (;;) {
     const std::size_t begun = text.size();
-    if (begun > kMaxSitemapBytes) return Failure("the sitemap is longer than 50 MiB");
     text.resize(begun + kInflateStep);
     gzip.stream.next_out = reinterpret_cast<Bytef*>(text.data() + begun);
     gzip.stream.avail_out = static_cast<uInt>(kInflateStep);
     const int result = inflate(&gzip.stream, Z_NO_FLUSH);
     text.resize(text.size() - gzip.stream.avail_out);
+    if (text.size() > kMaxSitemapBytes) return Failure("the sitemap is longer than 50 MiB");
     if (result == Z_STREAM_END) return text;
     if (result != Z_OK) return Failure("the gzipped sitemap is damaged or cut short");
   }
