@@ -36,7 +36,6 @@ Type<std::uint32_t> auto_or(Type<std::uint32_t> number);  // "auto" is 0
 Type<milliseconds> duration(milliseconds least, milliseconds most);
 Type<std::uint64_t> size(std::uint64_t least, std::uint64_t most);
 
-
 // `accepts` returns what is wrong with the text, or nothing.
 using Accepts = std::function<std::optional<std::string>(std::string_view)>;
 Type<std::string> text(std::string name = "string", std::string range = {}, Accepts accepts = {});

@@ -16,7 +16,7 @@ struct Snapshot;
 struct WorkerContext;
 
 // Longest wait for the next piece of an origin's body.
-inline constexpr Duration kBodyStall = std::chrono::seconds(30);
+inline constexpr Duration kBodyStall = std::chrono::seconds(60);
 
 // Everything a fill needs, owned by it.
 struct FillJob {
