@@ -255,7 +255,8 @@ TEST_CASE("An original without room in memory beside others is busy before it is
   objects["/small"] = Stored::photo(noise_png(8, 8));
   CHECK(scene.run([](Scene& s) -> net::Task<void> {
     std::vector<Fetched> waits(1);
-    s.loop.spawn_named("waits", fetch_into, std::ref(s), photo("slow"), std::ref(waits[0]));
+    const net::StrandRef waiting =
+        s.loop.spawn_named("waits", fetch_into, std::ref(s), photo("slow"), std::ref(waits[0]));
     while (s.imaging.source_bytes() == 0) {
       auto turn = co_await net::yield();
       if (!turn) co_return;
@@ -269,6 +270,8 @@ TEST_CASE("An original without room in memory beside others is busy before it is
     CHECK(small.status == 200);
     CHECK(s.imaging.source_bytes() == kSlow);
     CHECK_FALSE(waits[0].done);
+    waiting.cancel();
+    co_await all_done(waits);
   }));
   CHECK(scene.imaging.source_bytes() == 0);
 }
