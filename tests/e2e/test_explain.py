@@ -95,8 +95,9 @@ def test_the_document_is_printed_as_it_came_where_it_is_wanted(node):
     assert told == json.loads(node.admin(f"/v1/explain?url=http%3A%2F%2Fimg.test{PATH.replace('/', '%2F').replace('=', '%3D')}"))
 
 
-def test_explaining_is_no_request(node):
+def test_explaining_is_no_request(node, eventually):
     ask(node)
+    eventually(lambda: node.metric("vignette_cache_requests_total") == 1, 5, "the request to be counted")
     before = node.metrics()
     for _ in range(5):
         explain(node)

@@ -116,7 +116,9 @@ def test_root_is_given_up_after_binding(start_node, apps, tmp_path, eventually, 
         lines = open(f"/proc/{node.pid}/task/{task}/status").read().splitlines()
         fields = {line.split(":")[0]: line.split(":")[1].split() for line in lines}
         assert fields["Uid"] == [str(user.pw_uid)] * 4 and fields["Gid"] == [str(user.pw_gid)] * 4
-        assert int(fields["CapEff"][0], 16) == 1 << CAP_NET_BIND_SERVICE, "what a reload needs for port 443"
+        kept = int(fields["CapEff"][0], 16)
+        assert kept in (0, 1 << CAP_NET_BIND_SERVICE)
+        assert kept or int(task) != node.pid, "a reload binds to port 443 on the first thread"
     log = node.directory / "access.log"
     assert log.stat().st_uid == user.pw_uid, "or it could not be opened again"
     assert curl(node.url("/hello?dropped")).status == 200
