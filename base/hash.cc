@@ -38,12 +38,12 @@ Hash128 Hasher128::value() const {
 }
 
 const HashSecret& process_secret() {
-  static const HashSecret kSecret = [] {
+  static const HashSecret drawn = [] {
     HashSecret secret;
     VCHECK(::getrandom(&secret, sizeof(secret), 0) == sizeof(secret));
     return secret;
   }();
-  return kSecret;
+  return drawn;
 }
 
 }  // namespace vignette

@@ -44,8 +44,8 @@ std::string tier_line(const json& facts) {
   if (tier == "none") tier = "neither memory nor disk";
   if (!facts.contains("disk")) return tier == "neither memory nor disk" ? "nowhere" : tier;
   const json& disk = facts.at("disk");
-  const std::string name = fmt::format("disk {} ({}, {})", number_at(disk, "volume"), text_at(disk, "path"),
-                                       text_at(disk, "state"));
+  std::string name = fmt::format("disk {} ({}, {})", number_at(disk, "volume"), text_at(disk, "path"),
+                                 text_at(disk, "state"));
   if (tier == "disk") return name;
   if (disk.contains("refused") && text_at(disk, "refused") != "none") {
     return fmt::format("{}; not on {}: {}", tier, name, text_at(disk, "refused"));

@@ -243,6 +243,7 @@ WarmCounts run_orders(const std::string& admin, const Orders& orders, const Warm
     }
   };
   std::vector<std::thread> threads;
+  threads.reserve(job.concurrency);
   for (unsigned i = 0; i < job.concurrency; ++i) threads.push_back(start_thread("warm", work));
   for (std::thread& thread : threads) thread.join();
   return counts;
