@@ -98,13 +98,18 @@ std::vector<Option> cache_options() {
             "Budget of the memory tier: bodies, heads, index and open fills. The process needs a fixed part "
             "on top."),
       value("max_object", &C::max_object, size(kKiB, 16 * kTiB), Reload::restart,
-            "Responses larger than this pass through and are not stored. Never more than `cache.memory`: a "
-            "larger default is lowered to it, a larger value in the file is an error."),
+            "Responses larger than this are not stored in one piece: those of origins that do ranges and "
+            "have a "
+            "strong ETag are stored in chunks of 1 MiB whatever their size, others pass through. Never more "
+            "than "
+            "`cache.memory`: a larger default is lowered to it, a larger value in the file is an error."),
       value("state", &C::state, path_to_be(), Reload::restart,
             "The folder for the journal of purges, so that they outlive the process. Without it and with "
-            "disks, "
-            "the first disk's. Losing the journal costs what is stored: nothing older than a new one is "
-            "served."),
+            "disks, the first disk's. A journal that is lost costs what is stored: nothing older than a new "
+            "one "
+            "is served. One that comes back does not know what was purged while it was away: with disks that "
+            "may "
+            "be unmounted keep it on another file system. While it cannot be read, purges are refused."),
       disks(),
       value("disk_writes_per_day", &C::disk_writes_per_day, size(0, 256 * kTiB), Reload::restart,
             "Bytes a day that may be written to all disks together, so that flash lasts; `0` is no limit. An "

@@ -139,7 +139,7 @@ std::vector<Option> image_options() {
       value("deadline", &I::deadline, duration(milliseconds(10), std::chrono::minutes(5)), Reload::restart,
             "Time for one image; after it its worker process is killed and the answer is 503."),
       value("workers", &I::workers, auto_or(integer(1, 1024)), Reload::restart,
-            "Image worker processes. `\"auto\"` is one a core."),
+            "Image worker processes, beside one for heavy pictures. `\"auto\"` is one a core."),
   };
 }
 

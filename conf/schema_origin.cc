@@ -201,9 +201,10 @@ std::vector<Option> origin_options() {
                   "Active health checks of `servers`. Without this table a server is up until requests to it "
                   "fail."),
       maybe_table("tls", &O::tls, tls_rows(), "Speak TLS to the `servers`. Without this table, plain HTTP."),
-      value("directory", &O::directory, directory_path(), Reload::live,
-            "Serve files below this directory. Nothing outside it can be reached, also not by symbolic "
-            "links."),
+      value(
+          "directory", &O::directory, directory_path(), Reload::live,
+          "Serve files below this directory. Symbolic links below it are not followed, wherever they lead. "
+          "Stored files are known by the origin's name: after a change of the directory, purge the origin."),
       table("s3", &O::s3, s3_rows(), "Objects of an S3 bucket, or of a service with the same API."),
       table("timeouts", &O::timeouts, timeout_rows(),
             "How long this origin may take. For `servers` and `s3`."),

@@ -78,8 +78,10 @@ void add_purge(CLI::App& app, int& code) {
                            "Take something out of a running node's cache; it does not come back.", run_purge);
   line.add_option("URL", purge.urls, "What these answer; a photo goes with all its sizes");
   line.add_option("--tag", purge.tags,
-                  "All that carries this tag (Cache-Tag, Surrogate-Key, xkey, Cache-Groups)");
-  line.add_option("--prefix", purge.prefixes, "All below this URL, or below these keys of --origin");
+                  "All that carries this tag (Cache-Tag, Surrogate-Key, xkey, Cache-Groups)")
+      ->allow_extra_args(false);
+  line.add_option("--prefix", purge.prefixes, "All below this URL, or below these keys of --origin")
+      ->allow_extra_args(false);
   line.add_option("--origin", purge.origin, "All that came from this origin");
   line.add_flag("--all", purge.all, "Everything");
   line.add_flag("--soft", purge.soft, "Make it stale instead");

@@ -86,9 +86,9 @@ Result<void> PurgeBook::open_journal(const std::string& directory, std::string& 
         last = std::max(last, record.epoch);
         replay(record);
       });
-  if (!found) return std::unexpected(found.error());
+  if (!found) return lost_journal(found.error());
   if (*found == PurgeJournal::Found::damaged) {
-    if (auto aside = journal->set_aside(); !aside) return aside;
+    if (auto aside = journal->set_aside(); !aside) return lost_journal(aside.error());
     report = "the journal of purges is damaged and was put aside as " + directory + "/" +
              std::string(PurgeJournal::kName) + ".damaged: everything stored before now counts as purged";
   }
@@ -103,6 +103,13 @@ Result<void> PurgeBook::open_journal(const std::string& directory, std::string& 
   }
   journal_bytes_ = journal_->bytes();
   return {};
+}
+
+// It may be whole and be read at the next start, and what it numbers then goes on from its own last number:
+// what is purged until then would not be in it.
+std::unexpected<Error> PurgeBook::lost_journal(const Error& error) {
+  journal_fault_ = error;
+  return std::unexpected(error);
 }
 
 // Before there are readers.
@@ -185,6 +192,7 @@ void PurgeBook::forget_before(std::uint64_t oldest) {
 }
 
 Result<void> PurgeBook::write_journal(std::span<const PurgeRecord> records, Durability durability) {
+  if (journal_fault_) return std::unexpected(*journal_fault_);
   if (!journal_) return {};
   if (must_rewrite_) return note_written(rewrite_journal(records));
   std::string bytes;

@@ -147,6 +147,7 @@ class PurgeBook {
   Result<void> rewrite_journal(std::span<const PurgeRecord> records);
   Result<void> note_written(Result<void> written);
   std::string live_records() const;
+  std::unexpected<Error> lost_journal(const Error& error);
   void replay(const PurgeRecord& record);
   void apply(std::span<const PurgeRecord> records, std::uint64_t sequence);
   void forget_before(std::uint64_t oldest);
@@ -159,7 +160,8 @@ class PurgeBook {
 
   std::mutex purging_;  // one purge at a time; outermost; guards the journal
   std::unique_ptr<PurgeJournal> journal_;
-  bool must_rewrite_ = false;  // its end is not known
+  std::optional<Error> journal_fault_;  // it is there and cannot be read: every purge is refused
+  bool must_rewrite_ = false;           // its end is not known
   std::optional<TimePoint> asked_oldest_;
 
   mutable std::shared_mutex mutex_;  // guards the tables; short, no I/O inside

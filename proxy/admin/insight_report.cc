@@ -1,5 +1,6 @@
 #include "proxy/admin/insight_report.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/core.h>
@@ -52,7 +53,11 @@ std::optional<TopQuery> read_query(std::string_view text) {
 void write_entry(JsonWriter& json, const cache::HeavyHitter& entry) {
   const std::size_t line = std::min(entry.name.find('\n'), entry.name.size());
   json.begin_object().field("key", std::string_view(entry.name).substr(0, line));
-  if (line < entry.name.size()) json.field("variant", std::string_view(entry.name).substr(line + 1));
+  if (line < entry.name.size()) {
+    std::string variant = entry.name.substr(line + 1);
+    std::ranges::replace(variant, '\n', ';');
+    json.field("variant", variant);
+  }
   json.field("count", entry.count).field("error", entry.error).end_object();
 }
 

@@ -58,6 +58,12 @@ std::string summarize(const nlohmann::json& status) {
   out += fmt::format("\ncache: {} objects, {} of {} bytes, {} fills open\n", read_number(cache, "objects"),
                      read_number(cache, "used_bytes"), read_number(cache, "budget_bytes"),
                      read_number(cache, "open_fills"));
+  for (const auto& disk : status.value("disks", nlohmann::json::array())) {
+    out += fmt::format("disk {} {}: {} objects, {} of {} bytes written to, {} waiting\n",
+                       disk.value("path", "?"), disk.value("state", "?"), read_number(disk, "objects"),
+                       read_number(disk, "used_bytes"), read_number(disk, "bytes"),
+                       read_number(disk, "queued_objects"));
+  }
   out += restore_line(status.value("warm", nlohmann::json::object()));
   for (const auto& origin : status.value("origins", nlohmann::json::array())) {
     out += fmt::format("origin {}\n", origin.value("name", "?"));
@@ -79,7 +85,11 @@ std::string sentence_of(const std::string& answer) {
   const auto refusal =
       nlohmann::json::parse(body == std::string::npos ? "" : answer.substr(body + 4), nullptr, false);
   if (refusal.is_object() && refusal.contains("error") && refusal["error"].is_string()) {
-    return refusal["error"].get<std::string>();
+    const std::string error = refusal["error"].get<std::string>();
+    const auto detail = refusal.find("detail");
+    return detail != refusal.end() && detail->is_string()
+               ? fmt::format("{} ({})", error, detail->get<std::string>())
+               : error;
   }
   return answer.substr(0, answer.find("\r\n"));
 }

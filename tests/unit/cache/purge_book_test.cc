@@ -450,6 +450,33 @@ TEST_CASE("a lost journal lets nothing come back") {
   CHECK(book.judge(object->sequence(), "h/1", "") == Verdict::dead);
 }
 
+TEST_CASE(
+    "a journal that is there and cannot be read refuses every purge until it can, and then has all there "
+    "was") {
+  const Directory directory;
+  ManualClock clock;
+  std::string report;
+  std::uint64_t before = 0;
+  {
+    PurgeBook book(clock);
+    REQUIRE(book.open_journal(directory.path(), report));
+    REQUIRE(book.purge(tag("a"), PurgeMode::hard));
+    before = book.sequence();
+  }
+  const std::string away = directory.journal() + ".away";
+  fs::rename(directory.journal(), away);
+  fs::create_directory(directory.journal());
+  PurgeBook blind(clock);
+  CHECK_FALSE(blind.open_journal(directory.path(), report));
+  CHECK_FALSE(blind.purge(tag("b"), PurgeMode::hard));
+  fs::remove(directory.journal());
+  fs::rename(away, directory.journal());
+  CHECK_FALSE(blind.purge(tag("b"), PurgeMode::hard));
+  PurgeBook again(clock);
+  REQUIRE(again.open_journal(directory.path(), report));
+  CHECK(again.sequence() == before);
+}
+
 TEST_CASE("a journal that cannot be written refuses the purge, and takes it when it can again") {
   const Directory directory;
   ManualClock clock;

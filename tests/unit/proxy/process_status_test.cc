@@ -15,6 +15,7 @@ TEST_CASE("The status of a node is told in lines for a person") {
     "connections": {"open": 3, "accepted": 9},
     "requests": {"hit": 5, "miss": 4},
     "cache": {"objects": 1, "bytes": 10, "used_bytes": 20, "budget_bytes": 100, "open_fills": 0},
+    "disks": [{"path": "/d", "state": "offline", "objects": 6, "used_bytes": 7, "bytes": 8, "queued_objects": 0}],
     "warm": {"restore": {"phase": "reading", "listed": 9, "objects": 4, "bytes": 700}},
     "origins": [{"name": "app", "servers": [
       {"address": "127.0.0.1:1", "state": "up", "backup": false},
@@ -26,6 +27,7 @@ TEST_CASE("The status of a node is told in lines for a person") {
         "connections: 3 open, 9 accepted\n"
         "requests: hit 5 miss 4\n"
         "cache: 1 objects, 20 of 100 bytes, 0 fills open\n"
+        "disk /d offline: 6 objects, 7 of 8 bytes written to, 0 waiting\n"
         "memory after the start: 4 of 9 hot objects read from disk, 700 bytes (reading)\n"
         "origin app\n"
         "  127.0.0.1:1 up\n"
