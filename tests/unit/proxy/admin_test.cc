@@ -251,6 +251,7 @@ TEST_CASE("Over a unix socket any name will do: the file's mode guards it") {
   const auto got = admin_get("unix:" + path, "/v1/status");
   REQUIRE(got);
   CHECK(*got == R"({"version":"1"})");
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("A head that never ends is cut after its time, one that is too long at once") {
