@@ -1,7 +1,9 @@
 #!/bin/sh
 # must_fail.sh PROGRAM SECONDS: passes only when the program fails by itself in time: a sanitizer's report, a failed
 # check or wrong counts. A program that passes, or only hangs, is a mutation that the stress did not see.
+# It ends at the first report: what runs on with broken memory may do anything, also never end.
 log=$(mktemp)
+export TSAN_OPTIONS="halt_on_error=1 $TSAN_OPTIONS"
 timeout -k 2 "$2" "$1" 8 >"$log" 2>&1
 status=$?
 summary=$(grep -m1 -E 'SUMMARY: |check failed|counts are wrong|runtime error' "$log")
