@@ -31,6 +31,8 @@ struct Checks {
   std::function<Reason(const std::string& path)> country_database;
   std::function<Reason(const std::string& path)> ca_file;
   std::function<Reason(std::string_view operations)> preset;
+  std::function<Reason(const std::string& name)> user;
+  std::function<Reason(const std::string& path)> access_log;  // to be opened; the file may not exist yet
 };
 
 using Loaded = std::expected<std::shared_ptr<const Config>, std::vector<Diagnostic>>;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,10 @@ std::vector<Option> origin_options();
 std::vector<Option> site_options();
 Option route_cache_option();
 std::vector<Option> image_options();
+
+// One of a site's hosts as the router compares it: "example.com", "*.example.com", "*", an IPv4 literal or
+// "[::1]", in lower case. nullopt: it is none.
+std::optional<std::string> read_host(const Node& node);
 
 // What spans several keys; `root` is the tree that `config` was read from. Resolves what depends on
 // other keys (RouteCache, strip_prefix, max_body, timeouts, secrets).

@@ -33,21 +33,12 @@ std::optional<std::string> bad_field_value(std::string_view field) {
   return "a header field must not hold control characters or begin or end with a space";
 }
 
-// "example.com", "*.example.com", "*", an IPv4 literal or "[::1]"; in lower case.
 Type<std::string> host() {
   auto type = text("host", "a name, \"*.\" and a name, or \"*\"");
   type.parse = [](Context& context, const Node& node) -> std::optional<std::string> {
-    constexpr std::string_view kExpected = "a host such as \"example.com\", \"*.example.com\" or \"*\"";
-    if (!node.is(Node::Kind::string)) return refuse(context, node, kExpected);
-    if (node.text == "*") return node.text;
-    const bool wildcard = node.text.starts_with("*.");
-    const auto parsed = parse_address((wildcard ? node.text.substr(2) : node.text) + ":1");
-    if (!parsed || parsed->kind != Address::Kind::tcp || (wildcard && parsed->is_ip)) {
-      return refuse(context, node, kExpected);
-    }
-    const std::string plain =
-        parsed->host.find(':') == std::string::npos ? parsed->host : "[" + parsed->host + "]";
-    return wildcard ? "*." + plain : plain;
+    auto host = read_host(node);
+    if (!host) return refuse(context, node, "a host such as \"example.com\", \"*.example.com\" or \"*\"");
+    return host;
   };
   return type;
 }
@@ -255,6 +246,17 @@ std::vector<Option> route_options() {
 }
 
 }  // namespace
+
+std::optional<std::string> read_host(const Node& node) {
+  if (!node.is(Node::Kind::string)) return std::nullopt;
+  if (node.text == "*") return node.text;
+  const bool wildcard = node.text.starts_with("*.");
+  const auto parsed = parse_address((wildcard ? node.text.substr(2) : node.text) + ":1");
+  if (!parsed || parsed->kind != Address::Kind::tcp || (wildcard && parsed->is_ip)) return std::nullopt;
+  const std::string plain =
+      parsed->host.find(':') == std::string::npos ? parsed->host : "[" + parsed->host + "]";
+  return wildcard ? "*." + plain : plain;
+}
 
 std::vector<Option> site_options() {
   return {

@@ -20,11 +20,25 @@ const Node& item(const Node& root, std::string_view list, std::size_t index) {
   return root.find(list)->items[index];
 }
 
+// What the node would have to find on the machine: an option that is there and not empty.
+void ask(Context& context, const Node* table, std::string_view key, const std::string& value,
+         const std::function<Checks::Reason(const std::string&)>& check) {
+  const Node* node = table ? table->find(key) : nullptr;
+  if (!node || value.empty() || !check) return;
+  if (auto wrong = check(value)) context.error(node->at, std::move(*wrong));
+}
+
+void check_access_log(Context& context, const Node& root, const Checks& checks, const LogOptions& log) {
+  if (log.access != "stdout" && log.access != "off") {
+    ask(context, root.find("log"), "access", log.access, checks.access_log);
+  }
+}
+
 void check_disks(Context& context, const CacheOptions& cache) {
   std::set<std::filesystem::path> folders;
   for (const DiskOptions& disk : cache.disk) {
-    if (disk.path.empty() || folders.insert(std::filesystem::path(disk.path).lexically_normal()).second)
-      continue;
+    const std::filesystem::path folder = std::filesystem::path(disk.path) / "";
+    if (disk.path.empty() || folders.insert(folder.lexically_normal()).second) continue;
     context.error(disk.where, fmt::format("the folder \"{}\" has a volume already", disk.path));
   }
 }
@@ -215,6 +229,8 @@ void check_images(Context& context, const Node& root, const Checks& checks, cons
 }  // namespace
 
 void validate(Context& context, const Node& root, const Checks& checks, Config& config) {
+  ask(context, root.find("server"), "user", config.server.user, checks.user);
+  check_access_log(context, root, checks, config.log);
   check_cache(context, root, config.cache);
   check_listeners(context, root, config);
   for (std::size_t i = 0; i < config.certificates.size(); ++i) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "conf/schema.h"
+
 namespace vignette::conf {
 namespace {
 
@@ -70,6 +72,13 @@ void check_kind_rules(const Place& place, const Site& site, const Route& route) 
   if (route.kind == RouteKind::images && path && !route.path.empty() &&
       !(route.prefix && route.path.ends_with('/'))) {
     place.context.error(path->at, "the path of an images route ends in /*");
+  }
+  const ImageOptions& images = place.config.images;
+  if (route.kind == RouteKind::images && images.keys.empty() &&
+      images.unsigned_access == UnsignedImages::off) {
+    place.context.error(
+        names_of(place, route.kind)->at,
+        "every image would be refused: images.keys has no key and images.unsigned is \"off\"");
   }
   if (route.kind == RouteKind::redirect && path && !route.prefix) {
     const auto rest = std::ranges::find(route.redirect.parts, RedirectPart::Kind::rest, &RedirectPart::kind);
@@ -184,16 +193,17 @@ void check_site(Context& context, const Node& node, const Config& config, Site& 
   check_reachable(context, *list, site);
 }
 
-void check_hosts(Context& context, const Node& node, const Site& site,
-                 std::map<std::string, Position>& seen) {
+// From the file and not from the Site, which has no hosts when one of them was wrong.
+void check_hosts(Context& context, const Node& node, std::map<std::string, Position>& seen) {
   const Node* hosts = node.find("hosts");
-  if (!hosts || hosts->items.size() != site.hosts.size()) return;
-  for (std::size_t i = 0; i < site.hosts.size(); ++i) {
-    const auto [first, fresh] = seen.emplace(site.hosts[i], hosts->items[i].at);
-    if (!fresh) {
-      context.error(hosts->items[i].at, fmt::format("host \"{}\" is already at {}:{}", site.hosts[i],
-                                                    first->second.file, first->second.line));
-    }
+  if (!hosts) return;
+  for (const Node& item : hosts->items) {
+    const std::optional<std::string> host = read_host(item);
+    if (!host) continue;
+    const auto [first, fresh] = seen.emplace(*host, item.at);
+    if (fresh) continue;
+    context.error(item.at, fmt::format("host \"{}\" is already at {}:{}", *host, first->second.file,
+                                       first->second.line));
   }
 }
 
@@ -204,7 +214,7 @@ void validate_sites(Context& context, const Node& root, Config& config) {
   for (std::size_t i = 0; i < config.sites.size(); ++i) {
     const Node& node = root.find("site")->items[i];
     if (!node.is(Node::Kind::table)) continue;
-    check_hosts(context, node, config.sites[i], hosts);
+    check_hosts(context, node, hosts);
     check_site(context, node, config, config.sites[i]);
   }
 }

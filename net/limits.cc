@@ -62,6 +62,12 @@ bool keep_only_binding() {
 
 }  // namespace
 
+std::optional<std::string> why_no_user(const std::string& name) {
+  std::vector<char> text;
+  const auto user = find_user(name, text);
+  return user ? std::nullopt : std::optional(user.error());
+}
+
 std::expected<void, std::string> give_file(const std::string& path, const std::string& name) {
   if (name.empty() || ::geteuid() != 0) return {};
   std::vector<char> text;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 
 namespace vignette::net {
@@ -16,6 +17,9 @@ std::uint64_t raise_file_limit(std::uint64_t wanted = 1u << 20);
 // thread and those it starts keep CAP_NET_BIND_SERVICE, so that a reload can bind ports below 1024. The error
 // says what failed. Does nothing when the process already is that user.
 std::expected<void, std::string> drop_user(const std::string& name);
+
+// Why drop_user() would not know the name; nullopt: the system has such a user.
+std::optional<std::string> why_no_user(const std::string& name);
 
 // Makes a regular file the user's own, so that the process can open it again after drop_user(). Does nothing
 // when the process is not root, `name` is empty, or the path is a link, has other names or is no regular

@@ -26,9 +26,13 @@ constexpr const char* kTls13Ciphers =
 constexpr const char* kGroups = "X25519:P-256";
 
 std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
-  const char* why = ERR_reason_error_string(code);
+  // The first is the cause; those after it say who asked ("PEM lib").
+  const unsigned long code = ERR_get_error();
   ERR_clear_error();
+  if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
+    return "it holds no such thing in PEM form";
+  }
+  const char* why = ERR_reason_error_string(code);
   return why ? why : "unknown error";
 }
 

@@ -11,7 +11,6 @@
 
 #include "base/log.h"
 #include "conf/loader.h"
-#include "net/limits.h"
 #include "net/versions.h"
 #include "proxy/admin/explain_key.h"
 #include "proxy/admin/explain_report.h"
@@ -77,23 +76,6 @@ std::optional<std::string> admin_address(const Arguments& arguments) {
   return (*loaded)->server.admin->to_string();
 }
 
-// What root may read and the node's user may not: the node would start, and then refuse every reload. Gives
-// root up, so it comes last.
-void print_reload_warnings(const std::string& file) {
-  const conf::Loaded as_root = conf::load_file(file);
-  if (!as_root || (*as_root)->server.user.empty()) return;
-  const std::string& user = (*as_root)->server.user;
-  if (auto dropped = net::drop_user(user); !dropped) {
-    if (::geteuid() == 0) print(fmt::format("{}: warning: [server] user: {}\n", file, dropped.error()));
-    return;
-  }
-  const conf::Loaded as_user = conf::load_file(file, snapshot_checks());
-  if (as_user) return;
-  for (const conf::Diagnostic& diagnostic : as_user.error()) print(diagnostic.to_string("warning") + "\n");
-  print(fmt::format("{}: warning: user {} may not read all that root may; it has to for reloads\n", file,
-                    user));
-}
-
 // Prints a document of the admin API, as it came or as `summarize` puts it.
 int ask(const StatusArguments& arguments, std::string_view path,
         std::string (*summarize)(const std::string& json)) {
@@ -127,13 +109,6 @@ int run_serve(const ServeArguments& arguments) {
   Server server(*loaded, load, log);
   if (quickstart) server.on_ready([config = *loaded] { print_welcome(*config); });
   return server.run();
-}
-
-int run_check(const std::string& file) {
-  conf::CheckReport report = conf::check_file(file, snapshot_checks());
-  print(report.text);
-  if (report.ok) print_reload_warnings(file);
-  return report.ok ? 0 : 1;
 }
 
 int run_reference() {

@@ -221,9 +221,13 @@ TEST_CASE("chunks of a large object come by themselves") {
   }
   REQUIRE(orders.size() == 2);
   const int before = origin.calls();
+  // The hotter one comes first, which of two alike is open. A later chunk brings the first one with it: that
+  // is where the object's size is learned.
   for (const std::string& order : orders) {
-    INFO(order);
-    CHECK(has(new_node.warm(order), "\"outcome\":\"stored\""));
+    const std::string answer = new_node.warm(order);
+    INFO(order << ": " << answer);
+    const bool came_along = order.ends_with("chunk=0") && has(answer, "\"outcome\":\"hit\"");
+    CHECK((came_along || has(answer, "\"outcome\":\"stored\"")));
   }
   CHECK(keys_of(new_node.store()) == keys_of(old_node.store()));
   const int fetched = origin.calls() - before;

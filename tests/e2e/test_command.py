@@ -1,8 +1,11 @@
 """The command line: check, version, status, and the quick start as a new user meets it."""
 
 import itertools
+import os
 import re
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +65,48 @@ def test_check_reports_a_broken_country_database(tmp_path, apps):
     path.write_text(config.node(geo, config.app_origin(apps), config.site(config.route("/*", origin='"app"'))))
     code, output = check(path)
     assert code == 1 and "country.mmdb" in output
+
+
+def plain_node(apps, *more, **options):
+    return config.node(config.app_origin(apps), config.site(config.route("/*", origin='"app"')), *more, **options)
+
+
+def with_state(apps, folder, **options):
+    return plain_node(apps, **options).replace("[cache]", f'[cache]\nstate = "{folder}"')
+
+
+def test_check_names_what_the_machine_does_not_have(tmp_path, apps):
+    def checked(text):
+        path = tmp_path / "node.toml"
+        path.write_text(text)
+        return check(path)
+
+    code, output = checked(plain_node(apps, server='user = "nobody-at-all"'))
+    assert code == 1 and "user nobody-at-all does not exist" in output
+    code, output = checked(plain_node(apps, log='access = "none/access.log"'))
+    assert code == 1 and "none: No such file or directory" in output
+    code, output = checked(with_state(apps, tmp_path / "none" / "state"))
+    assert code == 1 and "none: No such file or directory" in output
+    disk = f'[[cache.disk]]\npath = "{tmp_path}/none/disk"\nsize = "1GiB"\n'
+    code, output = checked(plain_node(apps, disk))
+    assert code == 0 and re.search(r"warning: the folder .*none: No such file or directory", output)
+    code, output = checked(with_state(apps, tmp_path / "state"))
+    assert code == 0 and output.endswith(": ok\n")
+    assert not (tmp_path / "none").exists() and not (tmp_path / "state").exists()
+
+
+def test_check_tries_the_state_folder_as_the_nodes_user(apps):
+    with tempfile.TemporaryDirectory(prefix="vignette-check-") as name:
+        os.chmod(name, 0o755)
+        path = Path(name) / "node.toml"
+        for folder, owner, expected in (("roots", 0, 1), ("nobodys", 65534, 0)):
+            state = Path(name) / folder
+            state.mkdir()
+            os.chown(state, owner, owner)
+            path.write_text(with_state(apps, state, server='user = "nobody"'))
+            code, output = check(path)
+            assert code == expected, output
+            assert ("Permission denied" in output) == (expected == 1)
 
 
 def test_serve_refuses_a_wrong_file_and_says_why(tmp_path):

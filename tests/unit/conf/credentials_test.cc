@@ -7,8 +7,9 @@
 #include <map>
 
 #include "conf/service_url.h"
-#include "temp_dir.h"
+#include "tests/support/temp_dir.h"
 
+using namespace vignette;
 using namespace vignette::conf;
 
 namespace {

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "conf/loader.h"
-#include "temp_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace vignette::conf {
 namespace {
@@ -47,6 +47,7 @@ void run(const std::vector<Case>& cases) {
 }
 
 const std::string kApp = "[origin.app]\nservers = [\"127.0.0.1:1\"]\n";
+const std::string kUnsigned = "\n[images]\nunsigned = \"on\"\n";
 const std::string kSite = kApp + "[[site]]\nhosts = [\"*\"]\n";
 
 TEST_CASE("an unknown key names its nearest neighbour") {
@@ -170,14 +171,16 @@ TEST_CASE("a route names origins that exist, is of one kind and can be reached")
        {kSite + route + "\"/\"\norigin = [\"app\", \"app\"]",
         "f:9:18: error: origin \"app\" is in this list twice"},
        {kSite + route + "\"/\"\norigin = []", "f:9:10: error: expected at least one entry"},
-       {kSite + route + "\"/i/*\"\nimages = \"ap\"", "f:9:10: error: there is no origin \"ap\""},
-       {kSite + route + "\"/i\"\nimages = \"app\"", "f:8:8: error: the path of an images route ends in /*"},
+       {kSite + route + "\"/i/*\"\nimages = \"ap\"" + kUnsigned, "f:9:10: error: there is no origin \"ap\""},
+       {kSite + route + "\"/i/*\"\nimages = \"app\"", "f:9:10: error: every image would be refused"},
+       {kSite + route + "\"/i\"\nimages = \"app\"" + kUnsigned,
+        "f:8:8: error: the path of an images route ends in /*"},
        {kSite + route + "\"/\"", "f:7:1: error: a route needs one of \"origin\""},
        {kSite + route + "\"/\"\norigin = \"app\"\nredirect = \"/x\"",
         "f:10:1: error: \"redirect\" does not go with \"origin\""},
        {kSite + route + "\"/\"\nredirect = \"/x\"\ncache = \"on\"",
         "f:10:1: error: \"cache\" has no meaning"},
-       {kSite + route + "\"/i/*\"\nimages = \"app\"\nstrip_prefix = true",
+       {kSite + route + "\"/i/*\"\nimages = \"app\"\nstrip_prefix = true" + kUnsigned,
         "f:10:1: error: \"strip_prefix\" has no"},
        {kSite + "[[site.route]]\norigin = \"app\"", "f:7:1: error: \"path\" is missing here"},
        {kSite + route + "\"/a*b\"\norigin = \"app\"", "f:8:8: error: expected a path that begins with /"},
@@ -187,7 +190,7 @@ TEST_CASE("a route names origins that exist, is of one kind and can be reached")
        {kSite + route + "\"/\"\norigin = \"app\"\nmethods = [\"get\"]",
         "f:10:12: error: expected a method in capital"},
        {kSite + route + "\"/\"\norigin = \"app\"\nallow = [\"x\"]", "f:10:10: error: expected a network"},
-       {kSite + route + "\"/\"\ngallery = \"app\"\n" + route + "\"/i/*\"\nimages = \"app\"",
+       {kSite + route + "\"/\"\ngallery = \"app\"\n" + route + "\"/i/*\"\nimages = \"app\"" + kUnsigned,
         "f:9:11: error: a gallery shows a directory"}});
 }
 
@@ -222,6 +225,11 @@ TEST_CASE("hosts are names, each at one site") {
        {head + "[\"a.*\"]", "f:4:10: error: expected a host such as"},
        {head + "[\"http://a\"]", "f:4:10: error: expected a host such as"},
        {head + "[\"a:80\"]", "f:4:10: error: expected a host such as"}});
+  const auto both = load_errors(head + "[\"a\", \"a:80\", \"A\"]");
+  INFO(joined(both));
+  REQUIRE(both.size() == 2);
+  CHECK(both[0].starts_with("f:4:15: error: expected a host such as"));
+  CHECK(both[1].starts_with("f:4:23: error: host \"a\" is already at f:4"));
 }
 
 TEST_CASE("cache, geo, header and redirect options are checked") {
@@ -425,6 +433,26 @@ TEST_CASE("checks of the caller are asked about what is fine so far, and placed"
   CHECK(errors[2] == "f:9:17: error: preset \"a\": no preset");
   CHECK(errors[3] == "f:12:14: error: no ca");
   CHECK(asked.size() == 4);
+}
+
+TEST_CASE("what the machine has to have is asked for where it is named, and only there") {
+  Checks checks;
+  const auto no = [](const std::string& what) { return Checks::Reason("no " + what); };
+  checks.user = checks.access_log = no;
+  CHECK(errors_of(load_text(kListener + "[log]\naccess = \"stdout\"\n", "f", "/x", checks)).empty());
+  const auto errors = errors_of(
+      load_text(kListener + "[server]\nuser = \"u\"\n[log]\naccess = \"a.log\"\n", "f", "/x", checks));
+  INFO(joined(errors));
+  REQUIRE(errors.size() == 2);
+  CHECK(errors[0] == "f:4:8: error: no u");
+  CHECK(errors[1] == "f:6:10: error: no /x/a.log");
+}
+
+TEST_CASE("two volumes in one folder are one too many") {
+  const std::string disk = "[[cache.disk]]\nsize = \"1GiB\"\npath = ";
+  CHECK(joined(load_errors(disk + "\"a\"\n" + disk + "\"b\"\n")) == "");
+  CHECK(joined(load_errors(disk + "\"a\"\n" + disk + "\"x/../a/\"\n")).find("has a volume already") !=
+        std::string::npos);
 }
 
 TEST_CASE("check prints one line an error, or that all is well") {

@@ -5,7 +5,7 @@
 #include "conf/include.h"
 #include "conf/loader.h"
 #include "conf/schema.h"
-#include "temp_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace vignette::conf {
 namespace {

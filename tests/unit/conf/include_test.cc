@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "conf/loader.h"
-#include "temp_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace vignette::conf {
 namespace {

@@ -25,7 +25,7 @@ std::vector<Ask> asks(int count) {
 TEST_CASE("A version is asked for by the parameter that is configured, and by no other") {
   conf::Origin options = options_for("");
   options.s3.version_query = "v";
-  Scene scene(options);
+  S3Scene scene(options);
   for (int i = 0; i < 3; ++i) scene.store.script.push_back(says("200 OK", "", "x"));
   const auto got = scene.fetch_all(*scene.origin, {{.path = "/a", .query = "w=1&v=abc%2F%2B&v=2"},
                                                    {.path = "/a", .query = "versionId=abc&vv=1&v"},
@@ -50,7 +50,7 @@ TEST_CASE("A version is asked for by the parameter that is configured, and by no
 TEST_CASE("Who pays is said in a signed field") {
   conf::Origin options = options_for("");
   options.s3.requester_pays = true;
-  Scene scene(options);
+  S3Scene scene(options);
   scene.store.script = {says("200 OK", "", "x")};
   CHECK(scene.fetch({.path = "/a"}).status == 200);
   const std::string& head = scene.store.heads.at(0);
@@ -92,7 +92,7 @@ TEST_CASE("A customer's key goes with every request, signed, over TLS") {
 }
 
 TEST_CASE("A part under If-Match comes back whole and unchecked, and a changed object as 412") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {
       says("206 Partial Content",
            "Content-Range: bytes 0-6/9\r\nETag: \"v1\"\r\nx-amz-checksum-crc32: AAAAAA==\r\n", "a photo"),
@@ -116,7 +116,7 @@ TEST_CASE("A part under If-Match comes back whole and unchecked, and a changed o
 }
 
 TEST_CASE("Checksums are asked for, and bytes that agree pass") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {says("200 OK", kPhotoCrc, "a photo"),
                         {"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", false}};
   const auto got = scene.fetch_all(*scene.origin, {{.path = "/a"}, {.path = "/a", .method = "HEAD"}});
@@ -128,7 +128,7 @@ TEST_CASE("Checksums are asked for, and bytes that agree pass") {
 }
 
 TEST_CASE("Bytes that do not agree end the body with an error, one line and a count") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {says("200 OK", kPhotoCrc, "a foto!"), says("200 OK", kPhotoCrc, ""),
                         says("200 OK", "ETag: \"25f9e794323b453885f5181f1b624d0b\"\r\n", "a photo")};
   const auto got = scene.fetch_all(*scene.origin, asks(3));
@@ -146,14 +146,14 @@ TEST_CASE("Bytes that do not agree end the body with an error, one line and a co
 TEST_CASE("Without checksums nothing is asked for and nothing compared") {
   conf::Origin options = options_for("");
   options.s3.checksums = conf::S3Checksums::off;
-  Scene scene(options);
+  S3Scene scene(options);
   scene.store.script = {says("200 OK", kPhotoCrc, "a foto!")};
   CHECK(scene.fetch({.path = "/a"}).body == "a foto!");
   CHECK(field_of(scene.store.heads.at(0), "x-amz-checksum-mode") == "<none>");
 }
 
 TEST_CASE("A refusal for the moment costs a retry and nobody a request") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {error("503 Slow Down", "SlowDown"),
                         error("500 Internal Server Error", "InternalError"), says("200 OK", "", "x")};
   const Fetched got = scene.fetch({.path = "/a"});
@@ -165,7 +165,7 @@ TEST_CASE("A refusal for the moment costs a retry and nobody a request") {
 }
 
 TEST_CASE("While the store is backed off from, it is not asked at all") {
-  Scene scene;
+  S3Scene scene;
   const Said slow = {"HTTP/1.1 503 Slow Down\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n", false};
   scene.store.script = {slow};
   const auto got = scene.fetch_all(*scene.origin, asks(3));
@@ -189,7 +189,7 @@ TEST_CASE("While the store is backed off from, it is not asked at all") {
 }
 
 TEST_CASE("A photo that is missing says nothing of the store's health") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {error("500 Internal Server Error", "InternalError"),
                         error("404 Not Found", "NoSuchKey"), error("404 Not Found", "NoSuchKey"),
                         error("403 Forbidden", "AccessDenied")};
@@ -213,7 +213,7 @@ Said skewed(const std::string& date) {
 
 TEST_CASE(
     "When clocks differ the request is signed once more with the store's time, and later ones at once") {
-  Scene scene;
+  S3Scene scene;
   const std::string theirs = date_in(scene, 20min);
   const std::string line = "Date: " + theirs + "\r\n";
   scene.store.script = {skewed(theirs), says("200 OK", line, "one"), says("200 OK", line, "two")};
@@ -240,7 +240,7 @@ TEST_CASE(
 }
 
 TEST_CASE("A store that refuses the corrected signature too is not asked for ever") {
-  Scene scene;
+  S3Scene scene;
   const Said refusal = skewed(date_in(scene, 20min));
   scene.store.script = {refusal, refusal};
   const Fetched got = scene.fetch({.path = "/a"});
@@ -251,7 +251,7 @@ TEST_CASE("A store that refuses the corrected signature too is not asked for eve
 }
 
 TEST_CASE("A clock that is minutes off is told of before S3 refuses it") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {says("200 OK", "Date: " + date_in(scene, -10min) + "\r\n", "x")};
   CHECK(scene.fetch({.path = "/a"}).status == 200);
   CHECK(scene.lines.size() == 1);
@@ -259,7 +259,7 @@ TEST_CASE("A clock that is minutes off is told of before S3 refuses it") {
 }
 
 TEST_CASE("One key of the day signs all requests") {
-  Scene scene;
+  S3Scene scene;
   for (int i = 0; i < 5; ++i) scene.store.script.push_back(says("200 OK", "", "x"));
   scene.fetch_all(*scene.origin, asks(5));
   // Two when midnight passes meanwhile.

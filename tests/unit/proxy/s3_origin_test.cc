@@ -13,7 +13,7 @@ using namespace vignette::proxy;
 using namespace vignette::proxy::test;
 
 TEST_CASE("A photo comes from the store, signed for, with the object's own fields only") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {
       says("200 OK",
            "Content-Type: image/jpeg\r\nAccept-Ranges: bytes\r\nETag: \"abc\"\r\nLast-Modified: Sun, 06 Nov "
@@ -49,7 +49,7 @@ TEST_CASE("A photo comes from the store, signed for, with the object's own field
 TEST_CASE("A session token is sent and signed") {
   conf::Origin options = options_for("");
   options.s3.session_token = conf::Secret("FQoGZXIvYXdzEXAMPLE");
-  Scene scene(options);
+  S3Scene scene(options);
   scene.store.script = {says("200 OK", "", "x")};
   CHECK(scene.fetch({.path = "/k"}).status == 200);
   const std::string& head = scene.store.heads.at(0);
@@ -58,7 +58,7 @@ TEST_CASE("A session token is sent and signed") {
 }
 
 TEST_CASE("A key's odd characters are sent in the one encoding that is signed") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {says("200 OK", "", "x")};
   CHECK(scene.fetch({.path = "/a%20b//%C3%A9+(1)&=@2x~.jpg"}).status == 200);
   const std::string& head = scene.store.heads.at(0);
@@ -67,7 +67,7 @@ TEST_CASE("A key's odd characters are sent in the one encoding that is signed") 
 }
 
 TEST_CASE("A bucket in the host name is asked under that name") {
-  Scene scene;
+  S3Scene scene;
   conf::Origin options = options_for(fmt::format("http://localhost:{}", scene.store.port()));
   options.s3.path_style = false;
   auto origin = make_s3_origin(options, scene.node);
@@ -82,7 +82,7 @@ TEST_CASE("A bucket in the host name is asked under that name") {
 }
 
 TEST_CASE("Paths that no object can have are 404, and other methods 405, without asking the store") {
-  Scene scene;
+  S3Scene scene;
   const std::string long_key(1025, 'k');
   const auto got = scene.fetch_all(*scene.origin, {{.path = "/"},
                                                    {.path = "/a/%00"},
@@ -104,7 +104,7 @@ TEST_CASE("Paths that no object can have are 404, and other methods 405, without
 }
 
 TEST_CASE("What is missing and what is denied are both 404, the second with one line for the operator") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {error("404 Not Found", "NoSuchKey"), error("403 Forbidden", "AccessDenied"),
                         error("403 Forbidden", "AccessDenied"),
                         says("403 Forbidden", "x-amz-request-id: 1\r\n", "")};
@@ -122,7 +122,7 @@ TEST_CASE("What is missing and what is denied are both 404, the second with one 
 }
 
 TEST_CASE("A HEAD answer has the object's length and no body") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {
       {"HTTP/1.1 200 OK\r\nContent-Length: 12345\r\nContent-Type: image/png\r\n\r\n", false},
       {"HTTP/1.1 404 Not Found\r\nContent-Type: application/xml\r\n\r\n", false}};
@@ -138,7 +138,7 @@ TEST_CASE("A HEAD answer has the object's length and no body") {
 }
 
 TEST_CASE("Not modified, a part, and a refused range pass as they are") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {
       {"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nx-amz-id-2: q\r\n\r\n", false},
       says("206 Partial Content", "Content-Range: bytes 0-1/9\r\nContent-Type: image/png\r\n", "ab"),
@@ -175,7 +175,7 @@ TEST_CASE("A store that is busy or broken is an error, so that a stale copy may 
       {says("502 Bad Gateway", "", "<html>oops"), Code::reset, "answered 502 (failed) to /pics/a"}};
   for (const Case& one : cases) {
     INFO(one.line);
-    Scene scene;
+    S3Scene scene;
     scene.store.script = {one.said, one.said, one.said};
     const Fetched got = scene.fetch({.path = "/a"});
     REQUIRE(got.error);
@@ -201,7 +201,7 @@ TEST_CASE("Wrong keys, a wrong clock and a wrong bucket tell the operator what t
       {error("301 Moved Permanently", "PermanentRedirect"), "check bucket, region and endpoint"}};
   for (const Case& one : cases) {
     INFO(one.line);
-    Scene scene;
+    S3Scene scene;
     scene.store.script = {one.said, one.said};
     const auto got = scene.fetch_all(*scene.origin, {{.path = "/a"}, {.path = "/b"}});
     for (const Fetched& answer : got) {
@@ -217,7 +217,7 @@ TEST_CASE("Wrong keys, a wrong clock and a wrong bucket tell the operator what t
 }
 
 TEST_CASE("A pooled connection that died is replaced once, and the request asked again") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {
       says("200 OK", "", "one"), says("200 OK", "", "two"), {}, says("200 OK", "", "three")};
   const auto got = scene.fetch_all(*scene.origin, {{.path = "/a"}, {.path = "/b"}, {.path = "/c"}});
@@ -234,7 +234,7 @@ TEST_CASE("A pooled connection that died is replaced once, and the request asked
 }
 
 TEST_CASE("A new connection that dies without an answer is not tried again") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {Said{}};
   const Fetched got = scene.fetch({.path = "/a"});
   REQUIRE(got.error);
@@ -250,7 +250,7 @@ TEST_CASE("A store that refuses connections is tried twice") {
     REQUIRE(listener);
     port = listener->address().port();
   }
-  Scene scene(options_for(fmt::format("http://127.0.0.1:{}", port)));
+  S3Scene scene(options_for(fmt::format("http://127.0.0.1:{}", port)));
   const Fetched got = scene.fetch({.path = "/a"});
   REQUIRE(got.error);
   CHECK(got.error->code == Code::refused);
@@ -261,7 +261,7 @@ TEST_CASE("A store that refuses connections is tried twice") {
 TEST_CASE("A store that does not answer in time is a timeout") {
   conf::Origin options = options_for("");
   options.timeouts.first_byte = conf::milliseconds(50);
-  Scene scene(options);
+  S3Scene scene(options);
   scene.store.silent = true;
   const Fetched got = scene.fetch({.path = "/a"});
   REQUIRE(got.error);
@@ -271,7 +271,7 @@ TEST_CASE("A store that does not answer in time is a timeout") {
 }
 
 TEST_CASE("A body that is cut is an error of the body, when it is too long to be awaited whole") {
-  Scene scene;
+  S3Scene scene;
   scene.store.script = {{"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhalf", true}};
   const Fetched got = scene.fetch({.path = "/a"});
   CHECK(got.status == 200);

@@ -93,8 +93,8 @@ inline conf::Origin options_for(std::string endpoint) {
   return options;
 }
 
-struct Scene : FetchRig {
-  explicit Scene(conf::Origin given = options_for("")) : store(worker), options(std::move(given)) {
+struct S3Scene : FetchRig {
+  explicit S3Scene(conf::Origin given = options_for("")) : store(worker), options(std::move(given)) {
     if (options.s3.endpoint.empty()) options.s3.endpoint = fmt::format("http://127.0.0.1:{}", store.port());
     auto made = make_s3_origin(options, node);
     VCHECK(made);

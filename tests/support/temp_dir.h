@@ -6,12 +6,12 @@
 #include <string>
 #include <string_view>
 
-namespace vignette::conf {
+namespace vignette {
 
 class TempDir {
  public:
   TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "vignette-conf-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "vignette-test-XXXXXX").string();
     path_ = ::mkdtemp(name.data());
   }
   ~TempDir() {
@@ -36,4 +36,4 @@ class TempDir {
   std::filesystem::path path_;
 };
 
-}  // namespace vignette::conf
+}  // namespace vignette
