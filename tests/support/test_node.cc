@@ -1,8 +1,6 @@
 #include "tests/support/test_node.h"
 
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <future>
 #include <stdexcept>
 
@@ -44,23 +42,6 @@ class TestNode::MemoryLog final : public LineFile {
  private:
   TestNode& node_;
 };
-
-TempDir::TempDir() {
-  std::string name = (std::filesystem::temp_directory_path() / "vignette-test-XXXXXX").string();
-  if (!::mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
-  path_ = name;
-}
-
-TempDir::~TempDir() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-void TempDir::write(const std::string& name, std::string_view bytes) const {
-  std::filesystem::path file = std::filesystem::path(path_) / name;
-  std::filesystem::create_directories(file.parent_path());
-  std::ofstream(file, std::ios::binary) << bytes;
-}
 
 TestNode::TestNode(const std::string& toml, const Options& options)
     : log_(LogLevel::debug,

@@ -28,23 +28,9 @@
 #include "proxy/process/health.h"
 #include "proxy/process/hot_keeper.h"
 #include "proxy/process/node_worker.h"
+#include "tests/support/temp_dir.h"
 
 namespace vignette::test {
-
-// A directory that goes away with the test.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  const std::string& path() const { return path_; }
-  // Writes a file below it, making folders on the way.
-  void write(const std::string& name, std::string_view bytes) const;
-
- private:
-  std::string path_;
-};
 
 class TestNode {
  public:

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "origin_support.h"
+#include "tests/support/temp_dir.h"
 
 using namespace vignette;
 using namespace vignette::proxy;
@@ -29,16 +30,6 @@ net::Task<void> wait_for_close(OriginScene& scene, std::size_t connection) {
   }
 }
 
-class TempDir {
- public:
-  TempDir() { VCHECK(::mkdtemp(path_)); }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-  std::string file(const std::string& name) const { return std::string(path_) + "/" + name; }
-
- private:
-  char path_[40] = "/tmp/vignette-origin-XXXXXX";
-};
-
 }  // namespace
 
 TEST_CASE("A connection is used for one request after the other") {
@@ -61,7 +52,7 @@ TEST_CASE("A connection is used for one request after the other") {
 TEST_CASE("A server behind a unix socket is reached") {
   TempDir dir;
   OriginScene scene;
-  std::string address = "unix:" + dir.file("app.sock");
+  std::string address = "unix:" + dir.path("app.sock");
   scene.server = std::make_unique<ScriptedServer>(
       scene.worker, std::vector<std::vector<Turn>>{{{ok("unix")}}}, nullptr, address);
   scene.add_server(address);
@@ -261,7 +252,7 @@ TEST_CASE("Answers 502, 503 and 504 pass through and count against their server"
 TEST_CASE("An origin's certificate must be valid, trusted and of its name") {
   TempDir dir;
   auto make = [&](const std::string& label, const std::string& name) {
-    net::TlsCertificate files{dir.file(label + ".pem"), dir.file(label + ".key")};
+    net::TlsCertificate files{dir.path(label + ".pem"), dir.path(label + ".key")};
     VCHECK(net::make_self_signed(std::vector<std::string>{name}, files.chain_file, files.key_file));
     return files;
   };
