@@ -110,7 +110,8 @@ bool TieredStore::may_have(const Key& key, std::string_view key_string) const {
 // An object's first hit in memory.
 void TieredStore::offer_again(const ObjectRef& object) {
   const std::lock_guard lock(stripe_of(object->key()).mutex);
-  if (memory_.peek(object->key(), object->key_string()) == object) disk_->offer(object);
+  if (memory_.peek(object->key(), object->key_string()) == object && may_be_kept(*object))
+    disk_->offer(object);
 }
 
 void TieredStore::post(Executor& executor, std::move_only_function<void(Lookup)> completion, Lookup answer) {
@@ -202,8 +203,11 @@ Insertion TieredStore::insert(ObjectRef object) {
   const std::lock_guard lock(stripe_of(object->key()).mutex);
   bool asked_again = false;
   const Insertion insertion = memory_.insert(object, asked_again);
-  if (insertion == Insertion::inserted || insertion == Insertion::replaced) {
+  const bool is_in = insertion == Insertion::inserted || insertion == Insertion::replaced;
+  if (is_in && may_be_kept(*object)) {
     disk_->put(object, asked_again ? DiskOffer::asked_again : DiskOffer::first);
+  } else if (is_in) {
+    disk_->erase(object->key());
   }
   return insertion;
 }
@@ -212,7 +216,7 @@ bool TieredStore::replace_head(const Object& old, ObjectRef fresh) {
   if (!disk_) return memory_.replace_head(old, std::move(fresh));
   const std::lock_guard lock(stripe_of(old.key()).mutex);
   if (!memory_.replace_head(old, fresh)) return false;
-  disk_->put(fresh, DiskOffer::freshened);
+  if (may_be_kept(*fresh)) disk_->put(fresh, DiskOffer::freshened);
   return true;
 }
 

@@ -100,6 +100,10 @@ class TieredStore final : public Store {
   void note_purged(const Object& object);
   // Memory judges what it has; this is for what comes from the disk.
   bool is_dead(const Object& object) const { return judge(purges(), object) == Verdict::dead; }
+  // Else it must not outlive the process: the journal of purges lacks one that it began after.
+  bool may_be_kept(const Object& object) const {
+    return !purges() || purges()->may_be_kept(object.sequence());
+  }
   void offer_again(const ObjectRef& object);
   // The waiter is told what the disk has.
   void wait_for_read(const Key& key, std::string_view key_string, Waiter waiter);

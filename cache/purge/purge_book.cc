@@ -95,14 +95,13 @@ Result<void> PurgeBook::open_journal(const std::string& directory, std::string& 
   journal_ = std::move(journal);
   if (*found == PurgeJournal::Found::good) {
     sequence_.store(last, std::memory_order_release);
-  } else {
-    const std::uint64_t first = std::max(first_sequence(clock_), last + 1);
-    tables_ = {.everything = {.hard = first}, .names = {}, .prefixes = {}};
-    sequence_.store(first, std::memory_order_release);
-    if (auto made = rewrite_journal({}); !made) return made;
+    return note_written({}, last);
   }
-  journal_bytes_ = journal_->bytes();
-  return {};
+  const std::uint64_t first = std::max(first_sequence(clock_), last + 1);
+  tables_ = {.everything = {.hard = first}, .names = {}, .prefixes = {}};
+  sequence_.store(first, std::memory_order_release);
+  recorded_.store(0, std::memory_order_release);
+  return note_written(rewrite_journal({}), first);
 }
 
 // It may be whole and be read at the next start, and what it numbers then goes on from its own last number:
@@ -153,10 +152,16 @@ Result<PurgeReceipt> PurgeBook::purge(std::span<const PurgeTarget> targets, Purg
                                       Durability durability) {
   if (auto sound = check(targets); !sound) return std::unexpected(sound.error());
   const std::lock_guard one(purging_);
-  const PurgeReceipt receipt{.sequence = sequence() + 1, .at = clock_.wall()};
+  PurgeReceipt receipt{.sequence = sequence() + 1, .at = clock_.wall()};
   const std::vector<PurgeRecord> records = records_of(targets, mode, receipt);
-  if (auto room = make_room(records); !room) return std::unexpected(room.error());
-  if (auto written = write_journal(records, durability); !written) return std::unexpected(written.error());
+  if (auto room = make_room(records, durability); !room) return std::unexpected(room.error());
+  if (auto written = write_journal(records, durability); !written) {
+    // What is overwritten must be owed over restarts, so that it is all or not at all.
+    if (mode == PurgeMode::erase) return std::unexpected(written.error());
+    receipt.not_durable = written.error();
+    is_behind_ = true;
+    not_durable_.fetch_add(1, std::memory_order_relaxed);
+  }
   apply(records, receipt.sequence);
   purges_.fetch_add(1, std::memory_order_relaxed);
   return receipt;
@@ -170,7 +175,7 @@ bool PurgeBook::has_room(std::span<const PurgeRecord> records) const {
 
 // Forgotten epochs are replaced by one for everything, so that what is still on its way with an older number
 // (a fill, a disk that was away) is dead and not alive.
-Result<void> PurgeBook::make_room(std::span<const PurgeRecord> records) {
+Result<void> PurgeBook::make_room(std::span<const PurgeRecord> records, Durability durability) {
   if (has_room(records)) return {};
   if (const TimePoint now = clock_.now(); !asked_oldest_ || now - *asked_oldest_ >= kAskOldestEvery) {
     asked_oldest_ = now;
@@ -179,8 +184,23 @@ Result<void> PurgeBook::make_room(std::span<const PurgeRecord> records) {
     }
   }
   if (has_room(records)) return {};
+  if (durability == Durability::written) force_room(records);
+  if (has_room(records)) return {};
   refused_.fetch_add(1, std::memory_order_relaxed);
   return fail(Code::exhausted, Blame::client, "purge: too many purged names are remembered");
+}
+
+// The older half of the names, or all.
+void PurgeBook::force_room(std::span<const PurgeRecord> records) {
+  std::vector<std::uint64_t> epochs;
+  epochs.reserve(tables_.names.size());
+  for (const auto& [identity, epoch] : tables_.names) epochs.push_back(std::max(epoch.hard, epoch.soft));
+  const auto middle = epochs.begin() + static_cast<std::ptrdiff_t>(epochs.size() / 2);
+  if (middle != epochs.end()) {
+    std::ranges::nth_element(epochs, middle);
+    forget_before(*middle);
+  }
+  if (!has_room(records)) forget_before(sequence());
 }
 
 void PurgeBook::forget_before(std::uint64_t oldest) {
@@ -194,11 +214,12 @@ void PurgeBook::forget_before(std::uint64_t oldest) {
 Result<void> PurgeBook::write_journal(std::span<const PurgeRecord> records, Durability durability) {
   if (journal_fault_) return std::unexpected(*journal_fault_);
   if (!journal_) return {};
-  if (must_rewrite_) return note_written(rewrite_journal(records));
+  const std::uint64_t last = std::max(sequence(), records.front().epoch);
+  if (must_rewrite_) return note_written(rewrite_journal(records), last);
   std::string bytes;
   for (const PurgeRecord& record : records) append_record(record, bytes);
   const bool is_synced = durability == Durability::synced;
-  auto written = note_written(journal_->append(bytes, is_synced));
+  auto written = note_written(journal_->append(bytes, is_synced), last);
   if (!written) return written;
   is_unsynced_ = !is_synced;
   const std::uint64_t alive = PurgeJournal::kHeaderBytes + bytes.size() +
@@ -285,20 +306,26 @@ Result<void> PurgeBook::sync() {
   {
     const std::lock_guard one(purging_);
     if (!is_unsynced_.exchange(false)) return {};
-    if (must_rewrite_) return note_written(rewrite_journal({}));
+    if (must_rewrite_) return note_written(rewrite_journal({}), sequence());
     file = journal_->file();
   }
   Result<void> synced = PurgeJournal::sync(*file);
   if (synced) return synced;
   const std::lock_guard one(purging_);
-  return note_written(synced);
+  return note_written(synced, sequence());
 }
 
-// After an error nobody knows what of the file is durable: the next write makes it anew.
-Result<void> PurgeBook::note_written(Result<void> written) {
+// After an error nobody knows what of the file is durable: the next write makes it anew. `last` is the last
+// number that it has otherwise.
+Result<void> PurgeBook::note_written(Result<void> written, std::uint64_t last) {
   must_rewrite_ = !written;
-  if (!written) is_unsynced_ = true;
   journal_bytes_ = journal_->bytes();
+  if (written) {
+    recorded_.store(last, std::memory_order_release);
+    is_behind_ = false;
+  } else {
+    is_unsynced_ = true;
+  }
   return written;
 }
 
@@ -306,6 +333,7 @@ PurgeStats PurgeBook::stats() const {
   const std::shared_lock lock(mutex_);
   return {.purges = purges_.load(std::memory_order_relaxed),
           .refused = refused_.load(std::memory_order_relaxed),
+          .not_durable = not_durable_.load(std::memory_order_relaxed),
           .epochs = tables_.names.size(),
           .prefixes = tables_.prefix_count(),
           .journal_bytes = journal_bytes_.load(std::memory_order_relaxed)};

@@ -3,12 +3,15 @@
 // when it is stored later or comes back from a disk. A purge costs the same however many objects there are.
 //
 //   purge(p)   journal: append, fsync  ->  tables: epoch = sequence + 1  ->  publish the sequence  ->  answer
+//              a journal that cannot be written holds no purge up: it says so, and is made anew by sync()
 //   judge(o)   judged at the current sequence? that verdict : look its names up, remember
 //   erase      a purge whose bytes on disks are overwritten too: owed until note_erased(), over restarts
 //
 // Numbers only grow, over restarts too: they begin at the wall clock's microseconds when a journal is made,
 // and everything older than that is dead. So without its journal nothing comes back, and after a loss of it
-// nothing does either.
+// nothing does either. While purges are in effect that the journal lacks (is_behind()), what began since them
+// must stay away from disks (may_be_kept()): a restart goes on from the journal's last number, and would give
+// their numbers to other purges.
 //
 // Thread-safe. judge() and sequence() never wait for the journal.
 #pragma once
@@ -17,6 +20,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -48,14 +52,17 @@ struct PurgeTarget {
 struct PurgeReceipt {
   std::uint64_t sequence = 0;
   WallTime at{};
+  // Set: it is in effect, but a restart before the next sync() that succeeds forgets it, because of this.
+  std::optional<Error> not_durable = {};
 };
 
 enum class Verdict : std::uint8_t { live, stale, dead };
 
 struct PurgeStats {
-  std::uint64_t purges = 0;   // since the start
-  std::uint64_t refused = 0;  // the book was full
-  std::uint64_t epochs = 0;   // remembered names
+  std::uint64_t purges = 0;       // since the start
+  std::uint64_t refused = 0;      // the book was full
+  std::uint64_t not_durable = 0;  // of the purges: when they were answered
+  std::uint64_t epochs = 0;       // remembered names
   std::uint64_t prefixes = 0;
   std::uint64_t journal_bytes = 0;
 };
@@ -95,12 +102,14 @@ class PurgeBook {
   // Whether a purge may name these. Errors: limit (a name too long, none, or too many targets).
   static Result<void> check(std::span<const PurgeTarget> targets);
   // Blocks for the fsync: never on a loop. In effect for every later judge() once it has returned, all
-  // targets or none. Errors: those of check(), exhausted (too many names
-  // remembered; a purge of everything always works), io (not durable, and not in effect).
+  // targets or none. Errors: those of check(), exhausted (too many names remembered; a purge of everything
+  // always works, and so do those that are only written), io (mode erase alone: not durable, and not in
+  // effect; others are in effect, and the receipt says why they are not durable).
   // `mode` is not erased. Mode erase leaves must_erase() true of what it names until note_erased().
   enum class Durability : std::uint8_t {
     synced,
-    written,  // survives the process; a power failure after the next sync()
+    written,  // survives the process; a power failure after the next sync(). What is not to be lost: in a
+              // full book the older half of the names gives way, and all that is older than they
   };
   Result<PurgeReceipt> purge(std::span<const PurgeTarget> targets, PurgeMode mode,
                              Durability durability = Durability::synced);
@@ -132,20 +141,29 @@ class PurgeBook {
   // fsync. Errors: io: it goes on being owed.
   Result<void> note_erased(std::uint64_t up_to);
 
-  // Makes durable what was only written. Blocks, and holds up no purge meanwhile. Errors: io: the journal is
-  // made anew by the next purge or sync().
+  // Makes durable what was only written, or not even that. Blocks, and holds up no purge meanwhile, unless
+  // the journal must be made anew. Errors: io: it is made anew by the next purge or sync().
   Result<void> sync();
   bool is_unsynced() const { return is_unsynced_.load(std::memory_order_relaxed); }
+  // Purges are in effect that the journal lacks.
+  bool is_behind() const { return is_behind_.load(std::memory_order_relaxed); }
+  // Whether what began at this number may outlive the process.
+  bool may_be_kept(std::uint64_t sequence) const {
+    return sequence <= recorded_.load(std::memory_order_acquire);
+  }
 
   PurgeStats stats() const;
 
  private:
+  static constexpr std::uint64_t kAny = std::numeric_limits<std::uint64_t>::max();
+
   Verdict judge_again(const Object& object) const;
-  Result<void> make_room(std::span<const PurgeRecord> records);
+  Result<void> make_room(std::span<const PurgeRecord> records, Durability durability);
+  void force_room(std::span<const PurgeRecord> records);
   bool has_room(std::span<const PurgeRecord> records) const;
   Result<void> write_journal(std::span<const PurgeRecord> records, Durability durability);
   Result<void> rewrite_journal(std::span<const PurgeRecord> records);
-  Result<void> note_written(Result<void> written);
+  Result<void> note_written(Result<void> written, std::uint64_t last);
   std::string live_records() const;
   std::unexpected<Error> lost_journal(const Error& error);
   void replay(const PurgeRecord& record);
@@ -160,7 +178,7 @@ class PurgeBook {
 
   std::mutex purging_;  // one purge at a time; outermost; guards the journal
   std::unique_ptr<PurgeJournal> journal_;
-  std::optional<Error> journal_fault_;  // it is there and cannot be read: every purge is refused
+  std::optional<Error> journal_fault_;  // it is there and cannot be read: nothing is durable
   bool must_rewrite_ = false;           // its end is not known
   std::optional<TimePoint> asked_oldest_;
 
@@ -168,8 +186,11 @@ class PurgeBook {
   PurgeTables tables_;
   PurgeTables owed_;  // of purges whose bytes have not been overwritten yet
   std::atomic<std::uint64_t> owed_epoch_{0};
-  std::atomic<bool> is_unsynced_{false};
-  std::atomic<std::uint64_t> purges_{0}, refused_{0}, journal_bytes_{0};
+  std::atomic<bool> is_unsynced_{false}, is_behind_{false};
+  // The last number that the journal knows of. Without one: any, as nothing then outlives the process that is
+  // not dead to the next.
+  std::atomic<std::uint64_t> recorded_{kAny};
+  std::atomic<std::uint64_t> purges_{0}, refused_{0}, not_durable_{0}, journal_bytes_{0};
 };
 
 // Null-tolerant: without a book everything lives.

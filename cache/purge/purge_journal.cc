@@ -124,12 +124,20 @@ Result<void> PurgeJournal::rewrite(const JournalHeader& header, std::string_view
   bytes.reserve(kHeaderBytes + records.size());
   append_header(header, bytes);
   bytes += records;
-  if (auto written = write_all(file.get(), bytes, 0); !written) return written;
-  if (::fsync(file.get()) != 0) return io_error("purge journal: sync");
-  if (std::rename(next.c_str(), path().c_str()) != 0) return io_error("purge journal: rename");
+  if (auto placed = place(file.get(), bytes, next); !placed) {
+    ::unlink(next.c_str());
+    return placed;
+  }
   file_ = std::make_shared<UniqueFd>(std::move(file));
   bytes_ = bytes.size();
   return sync_directory();
+}
+
+Result<void> PurgeJournal::place(int file, std::string_view bytes, const std::string& name) const {
+  if (auto written = write_all(file, bytes, 0); !written) return written;
+  if (::fsync(file) != 0) return io_error("purge journal: sync");
+  if (std::rename(name.c_str(), path().c_str()) != 0) return io_error("purge journal: rename");
+  return {};
 }
 
 Result<void> PurgeJournal::append(std::string_view records, bool sync) {

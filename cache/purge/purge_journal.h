@@ -43,7 +43,7 @@ class PurgeJournal {
   // Puts a damaged file aside, as NAME.damaged.
   Result<void> set_aside();
   // A new file with these records in place of what there is; appends go to it from now on. Errors: io: what
-  // there was is still there, unless only the directory could not be synced.
+  // there was is still there, unless only the directory could not be synced, and nothing is left of the new.
   Result<void> rewrite(const JournalHeader& header, std::string_view records);
   // Durable once it returns, if `sync`. Errors: io: the end is undefined, rewrite() before the next one.
   Result<void> append(std::string_view records, bool sync);
@@ -55,6 +55,8 @@ class PurgeJournal {
 
  private:
   std::string path() const { return directory_ + "/" + std::string(kName); }
+  // Writes the file of that name, and gives it the journal's.
+  Result<void> place(int file, std::string_view bytes, const std::string& name) const;
   Result<void> sync_directory() const;
 
   std::string directory_;

@@ -81,7 +81,16 @@ std::string receipt_json(const PurgeOrder& order, const cache::PurgeReceipt& rec
                          const std::optional<cache::Erased>& erased) {
   std::string text;
   JsonWriter json(text);
-  json.begin_object().field("id", receipt.sequence).field("at", http::format_date(receipt.at));
+  json.begin_object();
+  if (receipt.not_durable) {
+    json.field(
+        "error",
+        "purged in memory and on disks, but the journal of purges could not be written: until it can be, "
+        "which is tried again every second, a restart brings what is on disk back");
+    json.field("detail", explain(*receipt.not_durable));
+  }
+  json.field("id", receipt.sequence).field("at", http::format_date(receipt.at));
+  json.field("durable", !receipt.not_durable);
   write_what(json, order);
   write_count(json, order, count, erased.has_value());
   if (erased) {
@@ -104,7 +113,7 @@ std::string dry_run_json(const PurgeOrder& order, const PurgeCount& count) {
 
 AdminReply purge_refusal(const Error& error) {
   AdminReply reply{.status = 500, .body = {}};
-  std::string_view why = "the purge could not be made durable, and is not in effect";
+  std::string_view why = "a purge that erases must be durable; it could not be made so, and is not in effect";
   if (error.code == Code::limit) {
     reply.status = 400;
     why = "a name is too long, or there are too many";

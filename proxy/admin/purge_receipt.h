@@ -30,6 +30,7 @@ inline constexpr std::uint64_t kMostCounted = 65'536;
 PurgeCount count_known(const cache::Store& store, const PurgeOrder& order, const Clock& clock,
                        std::uint64_t most);
 
+// "durable" says whether a restart may forget it; "error" is there when it may.
 std::string receipt_json(const PurgeOrder& order, const cache::PurgeReceipt& receipt, const PurgeCount& count,
                          const std::optional<cache::Erased>& erased);
 std::string dry_run_json(const PurgeOrder& order, const PurgeCount& count);

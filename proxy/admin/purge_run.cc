@@ -40,6 +40,13 @@ std::string summary(const PurgeOrder& order) {
   return text;
 }
 
+void log_purge(Logger& log, const PurgeOrder& order, const cache::PurgeReceipt& receipt) {
+  log.info("purge {} ({}, {})", receipt.sequence, name_of(order.mode), summary(order));
+  if (!receipt.not_durable) return;
+  log.error("purge {} is in effect, but not durable: {} ({})", receipt.sequence, receipt.not_durable->where,
+            explain(*receipt.not_durable));
+}
+
 // On a thread that may block.
 Result<Purged> purge_now(Node& node, const PurgeOrder& order) {
   Purged purged{.count = count_known(node.store, order, node.clock, kMostCounted), .receipt = {}};
@@ -95,7 +102,7 @@ net::Task<AdminReply> run_purge(Node& node, PurgeOrder order) {
       },
       loop.now() + kPurgeWait);
   if (!purged) co_return purge_refusal(purged.error());
-  node.log.info("purge {} ({}, {})", purged->receipt.sequence, name_of(order.mode), summary(order));
+  log_purge(node.log, order, purged->receipt);
   std::optional<cache::Erased> erased;
   if (erasing) {
     auto result = co_await await_erased(erasing, loop.now() + kEraseWait);
@@ -107,7 +114,8 @@ net::Task<AdminReply> run_purge(Node& node, PurgeOrder order) {
     erased = *result;
     purged->count.on_disk = erased->objects;
   }
-  co_return AdminReply{.status = 200, .body = receipt_json(order, purged->receipt, purged->count, erased)};
+  co_return AdminReply{.status = purged->receipt.not_durable ? 500 : 200,
+                       .body = receipt_json(order, purged->receipt, purged->count, erased)};
 }
 
 }  // namespace vignette::proxy

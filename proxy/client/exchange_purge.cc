@@ -132,10 +132,11 @@ net::Task<void> Exchange::invalidate(const http::ResponseHead& answer) {
         return book->purge(targets, cache::PurgeMode::hard, cache::PurgeBook::Durability::written);
       },
       context_.loop.now() + kInvalidateWait);
-  if (done) co_return;
+  if (done && !done->not_durable) co_return;
+  const Error& error = done ? *done->not_durable : done.error();
   if (const auto skipped = context_.failed_invalidations.admit()) {
-    context_.node.log.warn("invalidation after {}: {} ({} more since the last line)", head_.method_name,
-                           explain(done.error()), *skipped);
+    context_.node.log.warn("invalidation after {}: {}{} ({} more since the last line)", head_.method_name,
+                           done ? "in effect, but not durable: " : "", explain(error), *skipped);
   }
 }
 

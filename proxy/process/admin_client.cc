@@ -58,6 +58,9 @@ std::string summarize(const nlohmann::json& status) {
   out += fmt::format("\ncache: {} objects, {} of {} bytes, {} fills open\n", read_number(cache, "objects"),
                      read_number(cache, "used_bytes"), read_number(cache, "budget_bytes"),
                      read_number(cache, "open_fills"));
+  if (!status.value("purges", nlohmann::json::object()).value("durable", true)) {
+    out += "purges: NOT DURABLE: the journal cannot be written, and a restart would forget some\n";
+  }
   for (const auto& disk : status.value("disks", nlohmann::json::array())) {
     out += fmt::format("disk {} {}: {} objects, {} of {} bytes written to, {} waiting\n",
                        disk.value("path", "?"), disk.value("state", "?"), read_number(disk, "objects"),

@@ -1,5 +1,7 @@
 #include "proxy/process/purge_keeper.h"
 
+#include <utility>
+
 #include "cache/purge/erase.h"
 #include "net/offload.h"
 
@@ -46,9 +48,16 @@ void PurgeKeeper::erase_owed() {
 }
 
 void PurgeKeeper::note(const Result<void>& synced) {
-  if (synced) return;
-  log_.error("{} ({}); invalidations of the last second may not survive a power failure",
-             synced.error().where, explain(synced.error()));
+  if (synced) {
+    if (std::exchange(told_, std::nullopt)) log_.info("purge journal: written again, all purges are durable");
+    return;
+  }
+  const TimePoint now = loop_.now();
+  if (told_ && now - *told_ < kTellEvery) return;
+  told_ = now;
+  log_.error("{} ({}); {}", synced.error().where, explain(synced.error()),
+             book_.is_behind() ? "a restart would forget purges that are in effect"
+                               : "invalidations of the last second may not survive a power failure");
 }
 
 }  // namespace vignette::proxy

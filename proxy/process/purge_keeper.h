@@ -1,9 +1,11 @@
 // Keeps what purges have promised, beside the requests: makes durable within a second what the answers to
-// unsafe methods invalidated (their journal records are not waited for), and goes on with overwriting what an
-// erasing purge named when the process or a disk went away in the middle.
+// unsafe methods invalidated (their journal records are not waited for), or what the journal could not be
+// written for, and goes on with overwriting what an erasing purge named when the process or a disk went away
+// in the middle.
 #pragma once
 
 #include <chrono>
+#include <optional>
 
 #include "base/bounded_pool.h"
 #include "base/clock.h"
@@ -19,6 +21,7 @@ namespace vignette::proxy {
 class PurgeKeeper {
  public:
   static constexpr Duration kSyncEvery = std::chrono::seconds(1);
+  static constexpr Duration kTellEvery = std::chrono::minutes(1);  // while that fails
 
   // Before the store is started.
   PurgeKeeper(cache::PurgeBook& book, cache::TieredStore& store, TaskPool& pool, net::Worker& loop,
@@ -41,6 +44,7 @@ class PurgeKeeper {
   TaskPool& pool_;
   net::Worker& loop_;
   Logger& log_;
+  std::optional<TimePoint> told_;  // when, of the fault that lasts
 };
 
 }  // namespace vignette::proxy

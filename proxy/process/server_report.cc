@@ -51,6 +51,12 @@ void Server::register_cache_metrics() {
   add_metric(counter, "vignette_purges_refused_total",
              "Purges and invalidations refused because too many names are remembered.",
              [this] { return as_number(purges_.stats().refused); });
+  add_metric(counter, "vignette_purges_not_durable_total",
+             "Purges and invalidations in effect whose journal could not be written when they were answered.",
+             [this] { return as_number(purges_.stats().not_durable); });
+  add_metric(gauge, "vignette_purge_journal_behind",
+             "1 while purges are in effect that a restart would forget.",
+             [this] { return as_number(purges_.is_behind() ? 1 : 0); });
   add_metric(gauge, "vignette_purge_names", "Purged URLs, tags and prefixes that are remembered.", [this] {
     const cache::PurgeStats stats = purges_.stats();
     return as_number(stats.epochs + stats.prefixes);
@@ -160,6 +166,8 @@ std::string Server::status_json() const {
   json.key("cache").begin_object();
   json.field("objects", cache.objects).field("bytes", cache.bytes).field("used_bytes", cache.used_bytes);
   json.field("budget_bytes", cache.budget_bytes).field("open_fills", fills_.stats().open).end_object();
+  json.key("purges").begin_object().field("taken", purges_.stats().purges);
+  json.field("durable", !purges_.is_behind()).end_object();
   write_disks(json, store_.disk_stats());
   write_warm(json, warm_, hot_keeper_.get());
   json.key("origins").raw(servers_.status_json());

@@ -2,7 +2,8 @@
 //
 // Files of a volume ("volume", "index", "index.new") are watched from openat() to close(). Their reads,
 // writes and syncs meet faults by the chances in a page that the test has mapped too and changes while the
-// node runs; it counts what happened. VIGNETTE_DISK_FAULTS names the page's file; without it nothing fails.
+// node runs; it counts what happened. The journal of purges is watched from open() on, and may find its file
+// system full. VIGNETTE_DISK_FAULTS names the page's file; without it nothing fails.
 // All calls go to the kernel directly: nothing is looked up, allocated or locked here. Thread-safe.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 // As in e2e/support/disk_faults.py.
-enum Fault { kReadError, kReadGarbled, kWriteError, kWriteTorn, kWriteLost, kSyncError, kFaults };
+enum Fault { kReadError, kReadGarbled, kWriteError, kWriteTorn, kWriteLost, kSyncError, kJournalFull, kFaults };
 struct Page {
   _Atomic uint32_t chances[kFaults];  // in a million
   _Atomic uint32_t counts[kFaults];
@@ -26,6 +27,7 @@ struct Page {
 };
 
 enum { kFiles = 4096, kSector = 512 };
+enum { kNotWatched, kOfVolume, kOfJournal };
 static _Atomic unsigned char watched[kFiles];
 static struct Page* page;
 
@@ -47,7 +49,8 @@ static uint64_t dice(void) {
 }
 
 static int strikes(int fd, enum Fault fault) {
-  if (!page || fd < 0 || fd >= kFiles || !watched[fd]) return 0;
+  const int wanted = fault == kJournalFull ? kOfJournal : kOfVolume;
+  if (!page || fd < 0 || fd >= kFiles || watched[fd] != wanted) return 0;
   const uint32_t chance = page->chances[fault];
   if (chance == 0 || dice() % 1000000 >= chance) return 0;
   atomic_fetch_add(&page->counts[fault], 1);
@@ -72,12 +75,30 @@ int openat(int directory, const char* path, int flags, ...) {
     va_end(arguments);
   }
   const int fd = (int)syscall(SYS_openat, directory, path, flags, mode);
-  if (fd >= 0 && fd < kFiles) watched[fd] = (unsigned char)is_of_a_volume(path);
+  if (fd >= 0 && fd < kFiles) watched[fd] = is_of_a_volume(path) ? kOfVolume : kNotWatched;
+  return fd;
+}
+
+static int is_journal(const char* path) {
+  const char* name = strrchr(path, '/');
+  return name && (strcmp(name, "/purges.journal") == 0 || strcmp(name, "/purges.journal.new") == 0);
+}
+
+int open(const char* path, int flags, ...) {
+  mode_t mode = 0;
+  if (flags & (O_CREAT | O_TMPFILE)) {
+    va_list arguments;
+    va_start(arguments, flags);
+    mode = va_arg(arguments, mode_t);
+    va_end(arguments);
+  }
+  const int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+  if (fd >= 0 && fd < kFiles) watched[fd] = is_journal(path) ? kOfJournal : kNotWatched;
   return fd;
 }
 
 int close(int fd) {
-  if (fd >= 0 && fd < kFiles) watched[fd] = 0;
+  if (fd >= 0 && fd < kFiles) watched[fd] = kNotWatched;
   return (int)syscall(SYS_close, fd);
 }
 
@@ -108,6 +129,10 @@ static ssize_t torn_write(int fd, const char* bytes, size_t count, off_t offset)
 }
 
 ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
+  if (strikes(fd, kJournalFull)) {
+    errno = ENOSPC;
+    return -1;
+  }
   if (strikes(fd, kWriteError)) {
     syscall(SYS_pwrite64, fd, bytes, count / 2, offset);
     return fails_with_eio();

@@ -6,7 +6,7 @@ import struct
 from . import places
 
 # As in tests/support/disk_faults.c.
-KINDS = ("read_error", "read_garbled", "write_error", "write_torn", "write_lost", "sync_error")
+KINDS = ("read_error", "read_garbled", "write_error", "write_torn", "write_lost", "sync_error", "journal_full")
 COUNTS_AT = 4 * len(KINDS)
 RANDOM_AT = 8 * len(KINDS)
 

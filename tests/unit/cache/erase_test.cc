@@ -11,6 +11,7 @@
 #include "cache/purge/identity.h"
 #include "disk_support.h"
 #include "disk_tier_support.h"
+#include "purge_support.h"
 
 using namespace vignette;
 using namespace vignette::cache;
@@ -38,11 +39,6 @@ bool holds(std::string_view bytes, std::string_view mark) {
   }
   return false;
 }
-
-PurgeTarget url(std::string key_string) {
-  return {.kind = PurgeKind::url, .name = std::move(key_string), .origin = {}};
-}
-PurgeTarget tag(std::string word) { return {.kind = PurgeKind::tag, .name = std::move(word), .origin = {}}; }
 
 // Two tiers over a small disk with a journal of purges beside it; both outlive restarts.
 struct ErasingScene {

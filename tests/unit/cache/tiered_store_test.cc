@@ -5,6 +5,7 @@
 #include <random>
 
 #include "disk_tier_support.h"
+#include "purge_support.h"
 #include "store_conformance.h"
 
 using namespace vignette;
@@ -514,6 +515,31 @@ TEST_CASE("A purged object on disk is a miss, and is not kept by reclaim") {
   tiers.restart();
   REQUIRE(book.purge({.kind = PurgeKind::url, .name = "h/a", .origin = ""}, PurgeMode::hard));
   CHECK_FALSE(tiers.find("h/a"));
+}
+
+TEST_CASE("What began since a purge that no journal has stays in memory until one has it") {
+  SteppedTiers tiers;
+  JournalScene on;
+  PurgeBook book(tiers.clock);
+  on.open(book);
+  tiers.memory.purges = &book;
+  tiers.start();
+  tiers.settle();
+  tiers.store->insert(stored(book, "h/a"));
+  tiers.settle();
+  {
+    const FullFileSystem full(0);
+    REQUIRE(book.purge(url("h/a"), PurgeMode::hard)->not_durable);
+  }
+  CHECK_FALSE(tiers.find("h/a"));
+  tiers.store->insert(stored(book, "h/a"));
+  tiers.settle();
+  CHECK(tiers.find("h/a"));
+  CHECK_FALSE(tiers.store->disk()->has(hash_key("h/a")));
+  REQUIRE(book.sync());
+  tiers.store->insert(stored(book, "h/a"));
+  tiers.settle();
+  CHECK(tiers.store->disk()->has(hash_key("h/a")));
 }
 
 // A small memory over a disk that fails now and then: a hit is always the newest version, never one that was
