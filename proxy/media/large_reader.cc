@@ -17,6 +17,18 @@ bool was_cancelled(const Error& error) {
   return error.code == Code::cancelled && error.blame == Blame::client;
 }
 
+// Who has read the last byte of a chunk may ask again before its fill has stored it: that one has it all.
+bool is_there(WorkerContext& context, const cache::Object& manifest, std::uint64_t index,
+              std::string& key_string) {
+  const cache::Key key = cache::chunk_key(manifest, index, key_string);
+  if (context.node.store.may_have(key, key_string)) return true;
+  const cache::FillRef fill = context.node.fills.find(key, key_string);
+  const cache::ObjectRef chunk = fill ? fill->object() : nullptr;
+  if (!chunk || !cache::is_chunk_of(manifest, index, *chunk))
+    return context.node.store.may_have(key, key_string);
+  return chunk->body().length() == chunk->content_length();
+}
+
 }  // namespace
 
 LargeReader::LargeReader(WorkerContext& context, LargeSourceRef source, http::ByteRange part,
@@ -35,8 +47,7 @@ std::uint64_t LargeReader::missing() const {
   const std::uint64_t first = part_.first / cache::kChunkBytes;
   const std::uint64_t end = std::min(last_chunk() + 1, first + kMostLookedFor);
   for (std::uint64_t index = first; index < end; ++index) {
-    const cache::Key key = cache::chunk_key(manifest(), index, key_string);
-    if (!context_.node.store.may_have(key, key_string)) ++missing;
+    if (!is_there(context_, manifest(), index, key_string)) ++missing;
   }
   return missing + (last_chunk() + 1 - end);
 }
@@ -151,8 +162,7 @@ std::uint64_t LargeReader::last_missing(std::uint64_t first) const {
   std::string key_string;
   std::uint64_t last = first;
   for (; last < end; ++last) {
-    const cache::Key key = cache::chunk_key(manifest(), last + 1, key_string);
-    if (context_.node.store.may_have(key, key_string)) break;
+    if (is_there(context_, manifest(), last + 1, key_string)) break;
   }
   return last;
 }
