@@ -171,7 +171,7 @@ void LineSink::reopen_file() {
   give_up_torn_line();
   Result<void> opened = file_->reopen();
   if (opened) return;
-  log_.warn("access log: {}: {}; going on with the old file", opened.error().where, explain(opened.error()));
+  log_.error("access log: {}: {}; going on with the old file", opened.error().where, explain(opened.error()));
 }
 
 bool LineSink::out_of_time() {

@@ -74,11 +74,12 @@ std::expected<void, std::string> give_file(const std::string& path, const std::s
   const auto user = find_user(name, text);
   if (!user) return std::unexpected(user.error());
   // What the name leads to may be somebody's trap when others may write to its folder.
-  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  const UniqueFd file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat status{};
   if (!file || ::fstat(file.get(), &status) != 0) return {};
-  if (!S_ISREG(status.st_mode) || status.st_nlink != 1) return {};
-  if (::fchown(file.get(), user->pw_uid, user->pw_gid) == 0) return {};
+  const bool is_ours = S_ISREG(status.st_mode) || S_ISSOCK(status.st_mode);
+  if (!is_ours || status.st_nlink != 1) return {};
+  if (::fchownat(file.get(), "", user->pw_uid, user->pw_gid, AT_EMPTY_PATH) == 0) return {};
   return std::unexpected(fmt::format("cannot give {} to user {}: {}", path, name, std::strerror(errno)));
 }
 
@@ -99,6 +100,28 @@ std::expected<void, std::string> drop_user(const std::string& name) {
   // There must be no way back.
   if (record.pw_uid != 0 && ::setuid(0) == 0) return std::unexpected("the process could become root again");
   return {};
+}
+
+namespace {
+
+sigset_t held_signals() {
+  sigset_t held;
+  sigemptyset(&held);
+  sigaddset(&held, SIGHUP);
+  sigaddset(&held, SIGUSR1);
+  return held;
+}
+
+}  // namespace
+
+void hold_signals() {
+  const sigset_t held = held_signals();
+  ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
+}
+
+void release_signals() {
+  const sigset_t held = held_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
 }
 
 void ignore_sigpipe() { ::signal(SIGPIPE, SIG_IGN); }

@@ -21,10 +21,15 @@ std::expected<void, std::string> drop_user(const std::string& name);
 // Why drop_user() would not know the name; nullopt: the system has such a user.
 std::optional<std::string> why_no_user(const std::string& name);
 
-// Makes a regular file the user's own, so that the process can open it again after drop_user(). Does nothing
-// when the process is not root, `name` is empty, or the path is a link, has other names or is no regular
-// file.
+// Makes a regular file or a unix socket the user's own, so that the process can open it again after
+// drop_user(), or others of that user connect to it. Does nothing when the process is not root, `name` is
+// empty, or the path is a link, has other names or is anything else.
 std::expected<void, std::string> give_file(const std::string& path, const std::string& name);
+
+// Signals that would end the process before it has handlers for them (SIGHUP, SIGUSR1) wait between the two.
+// Of the calling thread; start_thread() masks all signals anyway.
+void hold_signals();
+void release_signals();
 
 // SIGPIPE is ignored: a write to a closed pipe is an error value.
 void ignore_sigpipe();

@@ -24,7 +24,7 @@ std::string_view to_string(CacheOutcome outcome) {
   return "unknown";
 }
 
-NodeMetrics::NodeMetrics(Metrics& metrics)
+NodeMetrics::NodeMetrics(Metrics& metrics, unsigned workers)
     : registry(metrics),
       connections_accepted(
           metrics.counter("vignette_connections_accepted_total", "Client connections accepted.")),
@@ -44,7 +44,8 @@ NodeMetrics::NodeMetrics(Metrics& metrics)
                                   "Clients cut off for taking an answer that is not stored too slowly.")),
       answers_stalled(metrics.counter("vignette_answers_stalled_total",
                                       "Answers given up because the client took them too slowly.")),
-      exceptions(metrics.counter("vignette_exceptions_total", "Library exceptions that ended a strand.")) {
+      exceptions(metrics.counter("vignette_exceptions_total", "Library exceptions that ended a strand.")),
+      refusals_(workers) {
   static constexpr std::string_view kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t i = 0; i < responses.size(); ++i) {
     responses[i] =
@@ -56,9 +57,16 @@ NodeMetrics::NodeMetrics(Metrics& metrics)
   }
 }
 
+Counter& NodeMetrics::refusals(std::string_view reason) const {
+  return registry.counter("vignette_refusals_total", "Requests refused, by reason.", {{"reason", reason}});
+}
+
 void NodeMetrics::refused(unsigned worker, std::string_view reason) {
-  registry.counter("vignette_refusals_total", "Requests refused, by reason.", {{"reason", reason}})
-      .add(worker);
+  if (worker >= refusals_.size()) return refusals(reason).add(worker);
+  auto& known = refusals_[worker];
+  auto found = known.find(reason);
+  if (found == known.end()) found = known.emplace(reason, &refusals(reason)).first;
+  found->second->add(worker);
 }
 
 }  // namespace vignette::proxy

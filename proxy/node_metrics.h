@@ -3,7 +3,11 @@
 #pragma once
 
 #include <array>
+#include <functional>
+#include <map>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/metrics.h"
 
@@ -15,7 +19,8 @@ inline constexpr std::size_t kCacheOutcomes = 8;
 std::string_view to_string(CacheOutcome outcome);
 
 struct NodeMetrics {
-  explicit NodeMetrics(Metrics& registry);
+  // `workers`: how many threads of their own index call refused().
+  explicit NodeMetrics(Metrics& registry, unsigned workers = 0);
 
   Metrics& registry;
   std::array<Counter*, 6> responses{};  // by status class; [0]: no answer could be sent
@@ -33,8 +38,13 @@ struct NodeMetrics {
   Counter& answers_stalled;  // given up because the client did not take them
   Counter& exceptions;       // library exceptions that ended a strand
 
-  // Refusals by reason; made on first use, so only for the error path.
+  // Refusals by reason. A worker asks the registry once for each; `worker` is the calling thread's own, or
+  // none's.
   void refused(unsigned worker, std::string_view reason);
+
+ private:
+  Counter& refusals(std::string_view reason) const;
+  std::vector<std::map<std::string, Counter*, std::less<>>> refusals_;  // by worker
 };
 
 // What a route or an origin records per request.

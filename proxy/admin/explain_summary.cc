@@ -60,11 +60,15 @@ void add_key(const json& facts, ExplainLines& lines) {
   lines.add("in", tier_line(facts));
 }
 
+std::string left_text(std::int64_t seconds) {
+  return seconds < 0 ? fmt::format("ended {} s ago", -seconds) : fmt::format("{} s left", seconds);
+}
+
 void add_freshness(const json& object, ExplainLines& lines) {
   const json& lifetime = object.at("lifetime");
-  lines.add("fresh", fmt::format("{} s by {}; age {} s, {} s left", number_at(lifetime, "seconds"),
-                                 text_at(lifetime, "by"), number_at(object, "age_seconds"),
-                                 number_at(object, "remaining_seconds")));
+  lines.add("fresh",
+            fmt::format("{} s by {}; age {} s, {}", number_at(lifetime, "seconds"), text_at(lifetime, "by"),
+                        number_at(object, "age_seconds"), left_text(number_at(object, "remaining_seconds"))));
   std::string stale = fmt::format("{} s while it is fetched again, {} s when the origin fails",
                                   number_at(object, "stale_while_revalidate_seconds"),
                                   number_at(object, "stale_if_error_seconds"));
@@ -90,8 +94,9 @@ void add_purge(const json& purges, ExplainLines& lines) {
   std::string state = text_at(purges, "state");
   if (purges.contains("by")) {
     const std::string name = text_at(purges, "name");
-    state += fmt::format(" by {}{}{}, purge {}", text_at(purges, "by"), name.empty() ? "" : " ", name,
-                         purges.at("id").get<std::uint64_t>());
+    state +=
+        fmt::format(" by {}{}{}{}, purge {}", state == "stale" ? "a soft purge: " : "", text_at(purges, "by"),
+                    name.empty() ? "" : " ", name, purges.at("id").get<std::uint64_t>());
     if (purges.contains("at")) state += " of " + text_at(purges, "at");
   }
   lines.add("purges", fmt::format("{}; its fill began at number {}", state,

@@ -30,8 +30,25 @@ std::string_view text_of(DiskRefusal refusal) {
   return "";
 }
 
+// What the answer to a POST takes is a purge of its URL like an ordered one.
+std::string_view text_of(cache::PurgedBy by) {
+  switch (by) {
+    case cache::PurgedBy::everything:
+      return "everything";
+    case cache::PurgedBy::url:
+      return "its URL, as ordered or after a request such as POST";
+    case cache::PurgedBy::tag:
+      return "tag";
+    case cache::PurgedBy::prefix:
+      return "prefix";
+    case cache::PurgedBy::origin:
+      return "origin";
+  }
+  return "";
+}
+
 std::string text_of(const cache::PurgeCause& purge) {
-  std::string text(to_string(purge.by));
+  std::string text(text_of(purge.by));
   if (!purge.name.empty()) text.append(" ").append(purge.name);
   return fmt::format("{} (purge {})", text, purge.sequence);
 }
@@ -50,7 +67,7 @@ std::string text_of(const cache::Departure& departure, bool has_disk) {
     case Departed::replaced:
       return fmt::format("fetched again {}, before its lifetime ended", at);
     case Departed::purged:
-      return fmt::format("purged {} by {}", at, to_string(departure.purged_by));
+      return fmt::format("purged {} by {}", at, text_of(departure.purged_by));
     case Departed::dropped:
       return fmt::format("dropped {}: of a URL with too many variants, or a part of an older version", at);
     case Departed::not_stored:
@@ -75,7 +92,7 @@ MissReason why_stale(const KeyFacts& facts, WallTime now) {
   const WallTime since = now + facts.serve.ttl;
   const std::string at = http::format_date(since);
   if (facts.verdict == cache::Verdict::stale && facts.purge) {
-    return {"stale", since, fmt::format("made stale {} by {}", at, text_of(*facts.purge))};
+    return {"stale", since, fmt::format("made stale {} (a soft purge) by {}", at, text_of(*facts.purge))};
   }
   return {"stale", since, fmt::format("its lifetime ended {}", at)};
 }

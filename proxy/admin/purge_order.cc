@@ -81,6 +81,12 @@ std::expected<void, std::string> add_targets(const std::string& name, const std:
                                              const Snapshot& snapshot, PurgeOrder& order) {
   std::expected<cache::PurgeTarget, std::string> target;
   if (order.kind == "url") {
+    if (name.ends_with('*')) {
+      return Failure(
+          fmt::format("\"{}\": a URL is purged as it is, without patterns; for all that begins with it "
+                      "purge by prefix (--prefix) \"{}\"",
+                      name, name.substr(0, name.size() - 1)));
+    }
     auto found = find_stored(snapshot, name);
     if (!found) return Failure(found.error());
     add_url(std::move(*found), order);

@@ -19,6 +19,29 @@ namespace {
 
 using Failure = std::unexpected<std::string>;
 
+// What is wrong with the path of a URL, for who typed it.
+std::string_view sentence_of(http::PathError error) {
+  switch (error) {
+    case http::PathError::not_absolute:
+      return "its path does not begin with \"/\"";
+    case http::PathError::bad_percent:
+      return "a \"%\" in it is not followed by two hex digits; write %25 for the character itself";
+    case http::PathError::nul:
+      return "it holds a NUL byte (%00), which no path may have";
+    case http::PathError::backslash:
+      return "it holds a backslash; write %5C";
+    case http::PathError::above_root:
+      return "its \"..\" lead above the root";
+    case http::PathError::hidden_dots:
+      return "it hides \".\" or \"..\" beside an encoded slash";
+    case http::PathError::control:
+      return "it holds a space, a control or a letter beyond ASCII; percent-encode it, as %20 for a space";
+    case http::PathError::no_room:
+      break;
+  }
+  return "it is too long";
+}
+
 // `<sig>/<ops>/<key>[@fmt]`: which photo it is; who asks here needs no signature and no valid operations.
 std::expected<std::string, std::string> photo_path(const conf::Route& route, const UrlParts& url) {
   std::string_view rest = image_path(route, url.raw_path, url.path);
@@ -88,10 +111,14 @@ std::expected<ReadUrl, std::string> read_url(std::string_view text) {
   if (!authority) return Failure(fmt::format("\"{}\" names no host", text));
   read.host = authority->host;
   read.port = authority->port;
+  if (std::ranges::any_of(url->query, [](char c) { return c <= ' ' || c == 0x7F; })) {
+    return Failure(fmt::format("\"{}\" is not a URL: {}", text, sentence_of(http::PathError::control)));
+  }
   const std::string_view path = url->path.empty() ? std::string_view("/") : url->path;
   std::string normal(path.size(), '\0');
   const auto normalised = http::normalize_path(path, normal);
-  if (!normalised) return Failure(fmt::format("\"{}\": {}", text, to_string(normalised.error())));
+  if (!normalised)
+    return Failure(fmt::format("\"{}\" is not a URL: {}", text, sentence_of(normalised.error())));
   read.normal_path = std::string(*normalised);
   return read;
 }

@@ -87,7 +87,6 @@ ServersOrigin::ServersOrigin(const conf::Origin& options, Node& node,
   endpoints_.reserve(options.servers.size());
   for (const conf::OriginServer& server : options.servers) {
     auto state = node.servers.server(options.name, server.address.to_string());
-    state->describe(server.weight, server.backup);
     endpoints_.emplace_back(std::move(state), server.address, tls, tls_name, options.timeouts.keep_alive);
   }
 }

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "conf/loader.h"
+#include "net/limits.h"
 #include "net/versions.h"
 #include "proxy/admin/explain_key.h"
 #include "proxy/admin/explain_report.h"
@@ -18,6 +19,7 @@
 #include "proxy/process/admin_client.h"
 #include "proxy/process/allocator.h"
 #include "proxy/process/server.h"
+#include "proxy/process/sign_client.h"
 
 namespace vignette::proxy {
 namespace {
@@ -76,6 +78,32 @@ std::optional<std::string> admin_address(const Arguments& arguments) {
   return (*loaded)->server.admin->to_string();
 }
 
+// With the named key of the configuration, its first, or that of a file.
+std::optional<SignJob> sign_job(const SignArguments& arguments) {
+  SignJob job{
+      .url = arguments.url, .key_id = arguments.key_id, .secret = {}, .lifetime_seconds = arguments.expires};
+  if (arguments.config.empty()) {
+    auto secret = read_secret(arguments.secret_file);
+    if (!secret) complain(secret.error());
+    if (!secret) return std::nullopt;
+    job.secret = std::move(*secret);
+    return job;
+  }
+  const conf::Loaded loaded = conf::load_file(arguments.config);
+  if (!loaded) {
+    complain(loaded.error().front().to_string());
+    return std::nullopt;
+  }
+  for (const conf::ImageKey& key : (*loaded)->images.keys) {
+    if (!job.key_id.empty() && key.id != job.key_id) continue;
+    job.key_id = key.id;
+    job.secret = std::string(key.secret.reveal());
+    return job;
+  }
+  complain(fmt::format("{}: [images] has no such key", arguments.config));
+  return std::nullopt;
+}
+
 // Prints a document of the admin API, as it came or as `summarize` puts it.
 int ask(const StatusArguments& arguments, std::string_view path,
         std::string (*summarize)(const std::string& json)) {
@@ -93,6 +121,7 @@ int ask(const StatusArguments& arguments, std::string_view path,
 }  // namespace
 
 int run_serve(const ServeArguments& arguments) {
+  net::hold_signals();
   Logger log;
   bool quickstart = arguments.config.empty();
   Server::Load load = [arguments, quickstart](const conf::Checks& checks) {
@@ -187,6 +216,18 @@ int run_purge(const PurgeArguments& arguments) {
     return 1;
   }
   print(arguments.json ? *answer + "\n" : purge_summary(*answer));
+  return 0;
+}
+
+int run_sign(const SignArguments& arguments) {
+  auto job = sign_job(arguments);
+  if (!job) return 1;
+  const auto made = sign_url(*job, SystemClock().wall());
+  if (!made) {
+    complain(made.error());
+    return 1;
+  }
+  print(*made + "\n");
   return 0;
 }
 

@@ -1,6 +1,8 @@
 // What the commands of the program do. Each returns the exit status; errors are one line on stderr.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +70,15 @@ struct PurgeArguments {
   bool json = false;
 };
 int run_purge(const PurgeArguments& arguments);
+
+struct SignArguments {
+  std::string config;  // whose [images] keys sign; empty: `secret_file`
+  std::string secret_file;
+  std::string url;
+  std::string key_id;
+  std::optional<std::int64_t> expires;  // seconds from now
+};
+int run_sign(const SignArguments& arguments);
 
 // The program, the libraries it runs with and its allocator, a line each.
 std::string version_text();

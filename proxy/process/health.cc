@@ -158,6 +158,8 @@ void HealthChecker::apply(SnapshotRef snapshot) {
     const auto& servers = static_cast<const ServersOrigin&>(*origin);
     for (std::size_t i = 0; i < servers.endpoints().size(); ++i) {
       ServerState& state = *servers.endpoints()[i].state;
+      const conf::OriginServer& options = servers.options().servers[i];
+      state.describe(options.weight, options.backup);
       if (!servers.options().health) {
         state.set_active(ActiveHealth::unchecked);
         continue;

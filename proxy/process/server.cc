@@ -10,6 +10,7 @@
 
 #include "net/limits.h"
 #include "proxy/admin/insight_report.h"
+#include "proxy/process/mount_check.h"
 
 namespace vignette::proxy {
 namespace {
@@ -88,7 +89,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       ticket_key_(net::random_ticket_key()),
       started_(clock_.now()),
       metrics_(worker_count_),
-      node_metrics_(metrics_),
+      node_metrics_(metrics_, worker_count_),
       purges_(clock_),
       store_(store_options(*config_, purges_), disk_options(*config_), clock_, log_),
       fills_(store_, clock_),
@@ -121,7 +122,7 @@ int Server::run() {
   loop_.run();
   stop_all();
   log_.info("stopped");
-  return 0;
+  return exit_code_;
 }
 
 bool Server::start() {
@@ -268,6 +269,9 @@ bool Server::open_purges() {
   if (folder.empty()) return true;
   std::error_code ignored;
   std::filesystem::create_directory(folder, ignored);
+  std::vector<std::string> disks;
+  for (const conf::DiskOptions& disk : config_->cache.disk) disks.push_back(disk.path);
+  for (const std::string& line : find_missing_mounts(folder, disks)) log_.warn("{}", line);
   std::string report;
   auto opened = purges_.open_journal(folder, report);
   if (!opened) {
@@ -308,6 +312,10 @@ bool Server::open_admin() {
                std::strerror(opened.error().sys_errno));
     return false;
   }
+  if (!address->is_unix()) return true;
+  if (auto given = net::give_file(address->path(), config_->server.user); !given) {
+    log_.warn("admin: {}", given.error());
+  }
   return true;
 }
 
@@ -331,6 +339,7 @@ void Server::watch_signals() {
     log_.info("access log: opening it again");
     if (access_log_) access_log_->reopen();
   });
+  net::release_signals();
 }
 
 // Hands bound sockets to workers, and takes away listeners that the configuration no longer has.
@@ -361,6 +370,7 @@ void Server::apply_listeners(const conf::Config& config) {
 void Server::begin_drain() {
   if (node_.draining.exchange(true)) {
     log_.warn("second signal: ending without waiting");
+    exit_code_ = kCutShort;
     loop_.stop();
     return;
   }
@@ -375,6 +385,7 @@ net::Task<void> Server::drain_strand(Server& server) {
   while (server.node_metrics_.connections_open.value() > 0) {
     if (server.loop_.now() >= deadline) {
       server.log_.warn("drain: {} connections still open", server.node_metrics_.connections_open.value());
+      server.exit_code_ = kCutShort;
       break;
     }
     auto slept = co_await net::sleep_for(kDrainPoll);

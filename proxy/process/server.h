@@ -2,7 +2,7 @@
 // Everything here runs on the main thread, most of it in the main loop.
 //
 //   SIGTERM, SIGINT  drain: no new connections, requests in flight finish (at most `drain`), then exit 0;
-//                    a second one ends at once
+//                    a second one ends at once; what was cut short then, or when the time was over: exit 3
 //   SIGHUP           read the configuration again and apply it; a wrong one changes nothing. It is read and
 //   built
 //                    on a thread of its own, where files may be slow, and applied here; a signal that comes
@@ -51,6 +51,7 @@ class Server {
 
   // Called once, when everything listens. To be set before run().
   void on_ready(std::function<void()> callback) { on_ready_ = std::move(callback); }
+  static constexpr int kCutShort = 3;  // exit status: requests in flight were not waited for to their end
   // Until a signal ends it. The exit status of the program; what went wrong has been logged.
   int run();
 
@@ -148,6 +149,7 @@ class Server {
   std::vector<std::unique_ptr<NodeWorker>> workers_;
   std::vector<Metrics::Callback> metric_callbacks_;
   unsigned reloads_failed_ = 0;
+  int exit_code_ = 0;
   Reload reload_ = Reload::none;
   std::optional<BoundedPool> load_pool_;  // one thread; what it runs uses the members above
 };

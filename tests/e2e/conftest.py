@@ -54,6 +54,14 @@ def apps(tmp_path_factory):
 
 
 @pytest.fixture
+def directory(tmp_path):
+    """Of a node that a scene starts more than once."""
+    path = tmp_path / "node"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
 def start_node(tmp_path):
     """start_node(config, environment) -> Vignette; stopped, and its exit code checked, when the test ends."""
     running = []

@@ -77,14 +77,21 @@ def test_a_photo_from_never_seen_to_a_hit_and_out_again(node):
 
     command(node, "purge", f"http://img.test{PATH}")
     own, original = lines_of(explain(node, "--header", WEBP))
-    assert re.fullmatch(rf"purged {DATE} by url \(purge \d+\)", own["last miss"]), own["last miss"]
+    by_url = "by its URL, as ordered or after a request such as POST"
+    assert re.fullmatch(rf"purged {DATE} {by_url} \(purge \d+\)", own["last miss"]), own["last miss"]
     assert original["purges"].startswith("dead by url, purge ")
     assert own["next"] == "a miss: made from a photo that local gives"
 
     ask(node, "-H", WEBP)
     own, _ = lines_of(explain(node, "--header", WEBP))
-    assert re.fullmatch(rf"purged {DATE} by url", own["last miss"]), own["last miss"]
+    assert re.fullmatch(rf"purged {DATE} {by_url}", own["last miss"]), own["last miss"]
     assert own["next"] == "a hit"
+
+    command(node, "purge", "--soft", f"http://img.test{PATH}")
+    own, _ = lines_of(explain(node, "--header", WEBP))
+    assert re.fullmatch(rf"made stale {DATE} \(a soft purge\) {by_url} \(purge \d+\)", own["last miss"]), own["last miss"]
+    assert own["purges"].startswith("stale by a soft purge: url, purge "), own["purges"]
+    assert re.search(r"; age \d s, (0 s left|ended \d s ago)$", own["fresh"]), own["fresh"]
 
 
 def test_the_document_is_printed_as_it_came_where_it_is_wanted(node):
@@ -114,6 +121,9 @@ def test_what_has_no_answer_to_explain_is_said_in_a_sentence(node):
     assert "no route answers GET http://elsewhere.test/" in refused("http://elsewhere.test/")
     assert "nothing at this URL is ever stored" in refused("http://img.test/")
     assert "is not an http or https URL" in refused("cats/tom.jpg")
+    assert "a space, a control or a letter beyond ASCII" in refused("http://img.test/i/-/w=1/tom cat.jpg")
+    assert "write %25" in refused("http://img.test/i/-/w=1/100%.jpg")
+    assert "a space" in refused(f"http://img.test{PATH}?v=a b")
     assert "is not a header" in refused(f"http://img.test{PATH}", "--header", "webp please")
 
 

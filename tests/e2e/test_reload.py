@@ -184,3 +184,28 @@ def test_a_reload_opens_a_port_below_1024_after_root_was_given_up(apps, folder):
         node.reload(nobodys(apps, folder, "one", f'[[listener]]\naddress = "127.0.0.4:{port}"\n'))
         wait_until(lambda: node.status()["generation"] == 2, 10, "the new configuration in force")
         assert curl(f"http://127.0.0.4:{port}/hello").status == 200
+
+
+def test_the_admin_socket_is_the_users_own(apps, folder):
+    key_of(folder)
+    address = folder / "admin.sock"
+    text = nobodys(apps, folder, "one").replace('"127.0.0.3:0"', f'"unix:{address}"', 1)
+    with Vignette(folder, text) as node:
+        facts = address.stat()
+        assert (facts.st_uid, facts.st_gid, facts.st_mode & 0o777) == (65534, 65534, 0o660)
+        assert isinstance(node.status(), dict)
+
+
+def test_an_access_log_that_the_user_cannot_open_again_goes_on_in_the_old_file(apps, folder):
+    key_of(folder)
+    log, moved = folder / "access.log", folder / "access.log.1"
+    with Vignette(folder, nobodys(apps, folder, "one")) as node:
+        log.rename(moved)
+        node.child.signal(signal.SIGUSR1)
+        node.log_contains("access log")
+        node.log_contains("going on with the old file")
+        told = [line for line in node.child.lines if "old file" in line]
+        assert len(told) == 1 and "error" in told[0] and str(log) in told[0] and "Permission denied" in told[0]
+        curl(node.url("/hello?after"))
+        wait_until(lambda: "after" in moved.read_text(), 10, "a line in the old file")
+        assert not log.exists()

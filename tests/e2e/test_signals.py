@@ -5,11 +5,14 @@ import json
 import signal
 import ssl
 import time
+from pathlib import Path
 
 import pytest
 
-from support import config, tls
+from support import config, places, tls
 from support.client import Broken, Connection, Load, curl
+from support.process import Child, wait_until
+from support.vignette import Vignette
 
 
 def setup_for(apps, marker="one", log='access = "access.log"'):
@@ -162,6 +165,54 @@ def test_sigterm_closes_idle_connections_at_once(node):
 
     asyncio.run(scene())
     assert node.child.wait(5) == 0
+
+
+@pytest.mark.parametrize("drain, signals", [("30s", 2), ("100ms", 1)])
+def test_an_end_that_cuts_requests_short_has_an_exit_code_of_its_own(apps, tmp_path, drain, signals):
+    text = setup_for(apps[:1]) + f'[timeouts]\ndrain = "{drain}"\n'
+    node = Vignette(tmp_path, text)
+    try:
+
+        async def scene():
+            before = apps[0].counts().get("GET /slow", 0)
+            slow = Connection(*node.http())
+            answer = asyncio.create_task(slow.get("/slow?ms=20000"))
+            while apps[0].counts().get("GET /slow", 0) == before:
+                await asyncio.sleep(0.02)
+            node.child.signal(signal.SIGTERM)
+            node.log_contains("draining")
+            if signals > 1:
+                node.child.signal(signal.SIGINT)
+            with pytest.raises((Broken, OSError)):
+                await answer
+            slow.close()
+
+        asyncio.run(scene())
+        assert node.child.wait(10) == 3
+    finally:
+        node.child.kill()
+
+
+def holds_or_handles(pid, number):
+    """Whether a signal would wait or be handled, not end the process."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    masks = [int(line.split()[1], 16) for line in text.splitlines() if line.startswith(("SigBlk", "SigCgt"))]
+    return any(mask >> (number - 1) & 1 for mask in masks)
+
+
+def test_a_reload_that_is_asked_for_before_the_node_is_ready_waits(apps, tmp_path):
+    path = tmp_path / "node.toml"
+    path.write_text(setup_for(apps[:1]))
+    child = Child("vignette", [places.binary(), "serve", "-c", path], cwd=tmp_path)
+    try:
+        while not holds_or_handles(child.pid, signal.SIGHUP):
+            assert child.running()
+        child.signal(signal.SIGHUP)
+        child.expect_line(r"vignette: ready")
+        wait_until(lambda: any("configuration 2 is in use" in line for line in child.lines), 10, "the reload")
+        assert child.stop(40) == 0
+    finally:
+        child.kill()
 
 
 def test_sigusr1_reopens_the_access_log(node, eventually):

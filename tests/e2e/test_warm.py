@@ -3,19 +3,20 @@
 import gzip
 import http.server
 import subprocess
-import threading
 
 import pytest
 
 from support import config, photos, places
 from support.client import curl
+from support.origin import HandlerOrigin
 from support.process import wait_until
+from support.purging import serving, with_disk
 from support.vignette import Vignette
 
 SITE = "http://site.test"
 
 
-class Origin:
+class Origin(HandlerOrigin):
     """Answers any path with a lifetime of a day, and counts; `documents` are answered as they are, unstored."""
 
     def __init__(self):
@@ -24,8 +25,6 @@ class Origin:
         origin = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
             def do_GET(self):
                 origin.requests.append(self.path)
                 known = origin.documents.get(self.path)
@@ -37,16 +36,7 @@ class Origin:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.bind = "127.0.0.1:%d" % self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
 
 
 @pytest.fixture
@@ -54,17 +44,6 @@ def origin():
     origin = Origin()
     yield origin
     origin.stop()
-
-
-@pytest.fixture
-def directory(tmp_path):
-    path = tmp_path / "node"
-    path.mkdir()
-    return path
-
-
-def with_disk(text):
-    return text.replace('memory = "256MiB"', 'memory = "256MiB"\ndisk = [{ path = "disk", size = "256MiB" }]')
 
 
 def app_config(origin):
@@ -97,11 +76,6 @@ def await_restored(node):
     wait_until(lambda: restored(node)["phase"] == "done", 30, "memory read back")
 
 
-def serving(node):
-    disks = node.status()["disks"]
-    return bool(disks) and disks[0]["state"] == "serving"
-
-
 def test_a_list_is_warmed_at_a_pace_and_the_exit_code_says_whether_all_of_it(start_node, origin):
     node = start_node(app_config(origin))
     paths = [f"/page/{i}" for i in range(30)]
@@ -117,6 +91,7 @@ def test_a_list_is_warmed_at_a_pace_and_the_exit_code_says_whether_all_of_it(sta
     assert f"{SITE}/gone: answered 404" in told
     assert node.metric("vignette_warm_orders_total", outcome="stored") == 30
     assert "cannot be read" in vignette(node, "warm", "no-such-file", expect=1)
+    assert '"-1" is no pace' in vignette(node, "warm", "no-such-file", "--rate", "-1", expect=2)
 
 
 def test_a_sitemap_index_of_the_site_itself_is_followed(start_node, origin):
