@@ -254,6 +254,7 @@ def test_a_full_file_system_holds_no_purge_up_and_says_that_it_is_not_durable(di
         assert node.status()["purges"]["durable"] is False
         node.log_contains("is in effect, but not durable")
         node.log_contains("invalidation after POST: in effect, but not durable")
+        node.log_contains("a restart would forget purges that are in effect")
         # With room again everything is written within a second, and holds after a crash.
         faults.set()
         node.log_contains("all purges are durable")

@@ -3,11 +3,12 @@
 import base64
 import hashlib
 import hmac
+import subprocess
 import time
 
 import pytest
 
-from support import config, photos
+from support import config, photos, places
 from support.client import curl
 
 OLD, NEW = b"0123456789abcdef-old", b"0123456789abcdef-new"
@@ -60,6 +61,23 @@ def test_a_signature_of_any_live_key_is_believed(node):
         answer = curl(node.url(url))
         assert answer.status == 200, (url, answer.body)
     assert photos.opened(curl(node.url(signed("/w=100/a.jpg"))).body).width == 100
+
+
+def sign(*arguments, expect=0):
+    done = subprocess.run([places.binary(), "sign", *map(str, arguments)], capture_output=True, text=True, timeout=20)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return (done.stdout + done.stderr).strip()
+
+
+def test_what_the_command_signs_is_believed(node, tmp_path):
+    secret = tmp_path / "old.secret"
+    for options in (["--secret-file", secret], ["--secret-file", secret, "--key-id", "old", "--expires", 600]):
+        url = sign("/i/-/w=100/b%20c%40d.jpg@webp?v=2", *options)
+        answer = curl(node.url(url))
+        assert answer.status == 200, (url, answer.body)
+        assert curl(node.url(url.replace("w=100", "w=200"))).status == 403
+    assert "has no place for a signature" in sign("/i/w=100/a.jpg", "--secret-file", secret, expect=1)
+    assert "cannot be read" in sign("/i/-/w=100/a.jpg", "--secret-file", tmp_path / "none", expect=1)
 
 
 def test_a_signature_for_something_else_is_403_and_nothing_is_fetched(node, s3):

@@ -1,6 +1,7 @@
 // `vignette sign`, held against what the node believes.
 #include "proxy/process/sign_client.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <memory>
