@@ -234,13 +234,19 @@ void DiskVolume::on_recovered(const RecoveredEntry& entry) {
 
 // Whatever the index has by now is newer.
 void DiskVolume::on_snapshot(std::span<const RecoveredEntry> entries) {
+  constexpr std::size_t kAtOnce = 1024;
   std::vector<DiskIndex::Entry> found;
-  found.reserve(entries.size());
-  for (const RecoveredEntry& entry : entries) {
-    found.push_back({entry.hash, place_of(entry.location)});
-    found.back().place.was_hit = entry.was_hit;
+  found.reserve(kAtOnce);
+  while (!entries.empty()) {
+    const auto some = entries.first(std::min(entries.size(), kAtOnce));
+    for (const RecoveredEntry& entry : some) {
+      found.push_back({entry.hash, place_of(entry.location)});
+      found.back().place.was_hit = entry.was_hit;
+    }
+    index_.put_absent(found);
+    found.clear();
+    entries = entries.subspan(some.size());
   }
-  index_.put_absent(found);
 }
 
 void DiskVolume::write_owed() {

@@ -32,7 +32,9 @@ struct Recovery::Work {
   std::size_t unchanged = 0;                    // of those, in a row
   std::deque<SegmentPlace> log;                 // to be replayed, oldest first
   std::unordered_map<std::uint64_t, Location, SpreadHash> erased;
-  std::vector<RecoveredEntry> block;  // of the snapshot
+  // A block of the snapshot, as it is in the file and as it is handed on.
+  std::vector<SnapshotEntry> packed;
+  std::vector<RecoveredEntry> block;
 };
 
 Recovery::Recovery(Volume& volume, OnEntry on_entry, OnBlock on_block)
@@ -150,18 +152,17 @@ void Recovery::plan_log(std::uint32_t from_generation) {
 // comes from the log, which tells what of it has reached the disk. A damaged block makes the rest
 // worthless: then every footer is read, which gives the same and more.
 void Recovery::read_snapshot() {
-  const Result<std::vector<SnapshotEntry>> block = work_->snapshot->next();
-  if (!block) {
+  if (!work_->snapshot->next(work_->packed)) {
     stats_.snapshot_damaged = true;
     plan_log(1);
     return;
   }
-  if (block->empty()) {
+  if (work_->packed.empty()) {
     plan_log(work_->snapshot->covered());
     return;
   }
   work_->block.clear();
-  for (const SnapshotEntry& packed : *block) {
+  for (const SnapshotEntry& packed : work_->packed) {
     if (const auto entry = look_up(packed); entry && !is_erased(*entry)) work_->block.push_back(*entry);
   }
   if (on_block_) return on_block_(work_->block);

@@ -90,19 +90,19 @@ Result<void> SnapshotReader::read_header(const Uuid& uuid, std::uint32_t segment
   return {};
 }
 
-Result<std::vector<SnapshotEntry>> SnapshotReader::next() {
+Result<void> SnapshotReader::next(std::vector<SnapshotEntry>& entries) {
   char bytes[sizeof(SnapshotBlock)];
-  if (auto done = read(bytes); !done) return std::unexpected(done.error());
+  if (auto done = read(bytes); !done) return done;
   SnapshotBlock block;
   std::memcpy(&block, bytes, sizeof(block));
   const bool is_sound =
       block.magic == kBlockMagic && block.number == blocks_ && block.entries <= kSnapshotBlockEntries;
   if (!is_sound) return damaged();
-  std::vector<SnapshotEntry> entries(block.entries);
-  if (auto done = read(room_of(entries)); !done) return std::unexpected(done.error());
+  entries.resize(block.entries);
+  if (auto done = read(room_of(entries)); !done) return done;
   if (block_crc(block, bytes_of(entries), header_.uuid) != block.crc) return damaged();
   ++blocks_;
-  return entries;
+  return {};
 }
 
 struct SnapshotWriter::Parts {

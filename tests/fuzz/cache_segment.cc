@@ -80,8 +80,9 @@ void check_snapshot(std::string input, bool is_made_right) {
   disk.set_content(std::string(kSnapshotFile), input);
   auto reader = SnapshotReader::open(disk, kUuid, kBytes);
   if (!reader) return;
-  for (auto block = reader->next(); block && !block->empty(); block = reader->next()) {
-    for (const SnapshotEntry& entry : *block) {
+  std::vector<SnapshotEntry> block;
+  while (reader->next(block) && !block.empty()) {
+    for (const SnapshotEntry& entry : block) {
       bool was_hit = false;
       const Location location = unpack_place(entry.place, was_hit);
       VCHECK(location.bytes % kNeedleAlignment == 0 && location.bytes > 0);
