@@ -93,27 +93,6 @@ TEST_CASE("A large object is fetched by one request; the second answer comes fro
   CHECK(scene.node.metric("vignette_chunks_fetched_total") == 4);
 }
 
-TEST_CASE(
-    "Who asks again as soon as the last byte has come gets a hit, though its chunk may not be stored yet") {
-  constexpr int kRounds = 40;
-  LargeScene scene(2 * kMiB + 1000, kOn, {.workers = 2});
-  int hits = 0;
-  for (int round = 0; round < kRounds; ++round) {
-    const std::string get = "GET /" + std::to_string(round) + " HTTP/1.1\r\nHost: test.local\r\n\r\n";
-    RawClient owner = scene.client();
-    RawClient other = scene.client();
-    owner.send(get);
-    other.send(get + get);
-    check_whole(owner.read(), scene.now());
-    check_whole(other.read(), scene.now());
-    const RawResponse again = other.read();
-    check_whole(again, scene.now());
-    hits += again.field("cache-status").starts_with("Vignette; hit") ? 1 : 0;
-  }
-  CHECK(hits == kRounds);
-  CHECK(scene.origin.calls() == kRounds);
-}
-
 TEST_CASE("A range of a cold large object fetches the first chunk and those that it needs") {
   LargeScene scene(5 * kMiB);
   RawClient client = scene.client();
