@@ -74,6 +74,13 @@ void OutQueue::clear() {
   rewind_text();
 }
 
+void OutQueue::release() {
+  clear();
+  pieces_.shrink_to_fit();
+  text_ = {};
+  text_used_ = 0;
+}
+
 void OutQueue::rewind_text() {
   if (text_ && text_.unique()) text_used_ = 0;
 }
