@@ -270,7 +270,9 @@ void H2Session::feed(std::span<const char> bytes, TimePoint now) {
     if (step.error != H2Error::no_error) return terminate(step.error, step.reason);
     const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
     const ssize_t taken = nghttp2_session_mem_recv(session_.get(), data, step.bytes);
-    if (taken == NGHTTP2_ERR_FLOODED) return terminate(H2Error::enhance_your_calm, "h2_flood");
+    if (taken == NGHTTP2_ERR_FLOODED || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
+      return terminate(H2Error::enhance_your_calm, "h2_flood");
+    }
     if (taken < 0) return terminate(H2Error::protocol_error, "h2_protocol");
     if (nghttp2_session_get_outbound_queue_size(session_.get()) > kQueuedFrames) {
       return terminate(H2Error::enhance_your_calm, "h2_flood");

@@ -244,7 +244,7 @@ bool H2Connection::is_misdirected(const H2Stream& stream) const {
 
 net::Task<void> H2Connection::serve(Self self, H2Stream* stream) {
   const Serving serving(*self, *stream);
-  if (stream->waits) co_await stream->exchange->answer();
+  if (stream->waits && !stream->closed) co_await stream->exchange->answer();
   if (stream->responder->ended()) {
     auto sent = co_await stream->responder->finish();
     if (!sent) stream->exchange->lose_client(sent.error());
