@@ -226,7 +226,7 @@ TEST_CASE("A client that opens no window for its answer is given up, its connect
 }
 
 TEST_CASE("A head that does not come to its end ends the connection") {
-  H2Scene scene(always("", "ok"), "", "[timeouts]\nheader = \"50ms\"\n");
+  H2Scene scene(always("", "ok"), "", "[timeouts]\nheader = \"1s\"\n");
   H2Client client(scene.node.port());
   client.send(h2::headers(1, h2::get("/"), h2::kEnd));
   CHECK(client.read_to_end() == kCalm);
