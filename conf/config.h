@@ -91,6 +91,7 @@ struct Listener {
   Position where;
   Address address;  // an IP literal or a unix socket
   bool tls = false;
+  std::string default_certificate;  // a name that a certificate covers; empty = the first certificate's
   // Every request is answered 301 (308 when not GET or HEAD) to https on this port; 443 is left out of
   // the URL. nullopt = requests are served.
   std::optional<std::uint16_t> redirect_https_port;

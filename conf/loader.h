@@ -28,6 +28,8 @@ struct Diagnostic {
 struct Checks {
   using Reason = std::optional<std::string>;
   std::function<Reason(const Certificate&)> certificate;  // both files exist; the key may not be readable
+  // A listener with TLS of its own, when all certificates are fine.
+  std::function<Reason(const Config&, const Listener&)> listener_tls;
   std::function<Reason(const std::string& path)> country_database;
   std::function<Reason(const std::string& path)> ca_file;
   std::function<Reason(std::string_view operations)> preset;

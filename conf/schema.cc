@@ -189,6 +189,10 @@ std::vector<Option> listener_options() {
       value("tls", &Listener::tls, boolean(), Reload::live,
             "Speak TLS 1.2 or 1.3 with the certificates of this file, chosen by server name. Without it, "
             "plain HTTP."),
+      value("default_certificate", &Listener::default_certificate, text("host name"), Reload::live,
+            "A name that a `[[certificate]]` covers: its certificate is shown to clients that name no "
+            "server, or "
+            "one that no certificate covers. Without it, the first `[[certificate]]`. Needs `tls`."),
       redirect_https(),
   };
 }
@@ -234,8 +238,14 @@ std::vector<Option> build_schema() {
       table("limits", &C::limits, limit_options(), "What one client may send."),
       table("timeouts", &C::timeouts, timeout_options(), "How long one client may take."),
       tables("listener", &C::listeners, listener_options(), "An address where clients connect."),
-      tables("certificate", &C::certificates, certificate_options(),
-             "A certificate for the listeners with `tls`. The first is used when no name matches."),
+      tables(
+          "certificate", &C::certificates, certificate_options(),
+          "A certificate for the listeners with `tls`, for the names in it, exact or with one label as `*`. "
+          "Several may cover a name, such as one with an ECDSA key and one with RSA: a client is shown the "
+          "one "
+          "that it can check, ECDSA first, and of one kind the first in the file. The first of all is shown "
+          "to "
+          "clients that name no server, or an unknown one; see `default_certificate` of a listener."),
       [] {
         Option option{.key = "origin",
                       .shape = Option::Shape::map,

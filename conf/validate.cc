@@ -50,6 +50,16 @@ void check_duplicate_address(Context& context, const Address& address, const Pos
   }
 }
 
+// Keys that mean something only with `tls`.
+void check_tls_keys(Context& context, const Node& node, const Listener& listener) {
+  if (listener.tls) return;
+  for (const char* key : {"default_certificate"}) {
+    if (const Member* member = node.find_member(key)) {
+      context.error(member->at, fmt::format("\"{}\" needs a listener with tls", key));
+    }
+  }
+}
+
 void check_listeners(Context& context, const Node& root, const Config& config) {
   std::map<std::string, Position> seen;
   if (config.server.admin) {
@@ -67,6 +77,7 @@ void check_listeners(Context& context, const Node& root, const Config& config) {
     if (listener.tls && listener.redirect_https_port) {
       context.error(node.find("redirect")->at, "a listener with tls cannot redirect to https");
     }
+    check_tls_keys(context, node, listener);
   }
   if (root.find("listener") == nullptr) {
     const std::string file = config.files.empty() ? "" : config.files.front();
@@ -76,6 +87,20 @@ void check_listeners(Context& context, const Node& root, const Config& config) {
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 bool is_hidden(const std::string& path) { return ::access(path.c_str(), R_OK) != 0 && errno == EACCES; }
+
+bool has_own_tls(const Listener& listener) { return listener.tls && !listener.default_certificate.empty(); }
+
+// What listeners ask of certificates that are fine by themselves.
+void check_listener_tls(Context& context, const Checks& checks, const Config& config) {
+  if (!checks.listener_tls) return;
+  for (const Certificate& pair : config.certificates) {
+    if (!exists(pair.chain)) return;  // made at start
+  }
+  for (const Listener& listener : config.listeners) {
+    if (!has_own_tls(listener)) continue;
+    if (auto wrong = checks.listener_tls(config, listener)) context.error(listener.where, std::move(*wrong));
+  }
+}
 
 void check_certificate(Context& context, const Node& node, const Checks& checks, const Certificate& pair) {
   const Node* chain = node.find("chain");
@@ -217,9 +242,11 @@ void check_images(Context& context, const Node& root, const Checks& checks, cons
 void validate(Context& context, const Node& root, const Checks& checks, Config& config) {
   check_cache(context, root, config.cache);
   check_listeners(context, root, config);
+  const std::size_t before = context.errors();
   for (std::size_t i = 0; i < config.certificates.size(); ++i) {
     check_certificate(context, item(root, "certificate", i), checks, config.certificates[i]);
   }
+  if (context.errors() == before) check_listener_tls(context, checks, config);
   for (Origin& origin : config.origins) {
     const Node& node = *root.find("origin")->find(origin.name);
     if (node.is(Node::Kind::table)) check_origin(context, node, checks, origin);

@@ -18,22 +18,12 @@
 
 #include "base/fd.h"
 #include "net/address.h"
+#include "net/openssl_handles.h"
 #include "net/tls.h"
 
 namespace vignette::net {
 namespace {
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using CertificatePtr = std::unique_ptr<X509, Freer<X509_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using NamesPtr = std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES_free>>;
-using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
 struct FileCloser {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };

@@ -27,7 +27,10 @@ class KeyFiles;
 using TicketKey = std::array<unsigned char, 80>;  // name 16, HMAC 32, AES 32
 
 struct TlsServerOptions {
-  std::vector<TlsCertificate> certificates = {};  // at least one; the first answers names that match none
+  std::vector<TlsCertificate> certificates = {};  // at least one
+  // A name that a certificate covers: what answers clients that name nothing, or nothing known. Empty: the
+  // first certificate, and those of other algorithms for its first name.
+  std::string default_name = {};
   TlsVersion min_version = TlsVersion::tls1_2;
   std::vector<std::string> alpn = {};  // in order of preference; none of the client's: goes on without ALPN
   // Shared by several TlsServers (a worker each) so that a ticket of one resumes at the other. Default:
@@ -45,9 +48,11 @@ class TlsServer {
   TlsServer(const TlsServer&) = delete;
   TlsServer& operator=(const TlsServer&) = delete;
 
-  // Which certificate (index into the options) a client naming `host` gets: exact, then one-level wildcard,
-  // then 0. Case-insensitive.
-  std::size_t choose(std::string_view host) const;
+  // The certificates (indices into the options, one of an algorithm) of which a client naming `host` gets the
+  // one that it can check, ECDSA rather than RSA. Of an algorithm: the first that covers the name exactly,
+  // then by a one-level wildcard; for a name that none covers the default's. Case-insensitive, never empty;
+  // good as long as this.
+  std::span<const std::size_t> choose(std::string_view host) const;
 
   struct Impl;
   const Impl& impl() const { return *impl_; }

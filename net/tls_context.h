@@ -1,8 +1,10 @@
-// What TlsServer and TlsClient hold. Internal to net/.
+// What TlsServer and TlsClient hold, and what both are made with. Internal to net/.
 #pragma once
 
+#include <expected>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -18,15 +20,23 @@ struct ContextDeleter {
 using ContextPtr = std::unique_ptr<ssl_ctx_st, ContextDeleter>;
 
 struct TlsServer::Impl {
-  std::vector<ContextPtr> contexts;                      // one a certificate
+  // One for each set of certificates that some name has; the first is for clients that name nothing known.
+  std::vector<ContextPtr> contexts;
+  std::vector<std::vector<std::size_t>> certificates;    // of each context, ascending
   std::unordered_map<std::string, std::size_t> by_name;  // lower case; wildcards as "*.example.com"
   std::vector<unsigned char> alpn;                       // as on the wire
-  std::size_t choose(std::string_view host) const;
+  std::size_t choose(std::string_view host) const;       // a context
 };
 
 struct TlsClient::Impl {
   ContextPtr context;
   bool verify = true;
 };
+
+// Ciphers, groups and modes of either side.
+void set_common(ssl_ctx_st* context);
+std::expected<std::vector<unsigned char>, std::string> alpn_wire(const std::vector<std::string>& protocols);
+// The newest error of OpenSSL in words; its queue is empty afterwards.
+std::string openssl_reason();
 
 }  // namespace vignette::net

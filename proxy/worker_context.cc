@@ -28,6 +28,7 @@ WorkerContext::WorkerContext(Node& shared, net::Worker& worker, unsigned number,
       loop(worker),
       index(number),
       snapshot(std::move(first)),
+      tls(snapshot ? snapshot->tls : nullptr),
       fills(worker),
       pools(worker),
       failed_invalidations(shared.clock, kComplainEvery) {}

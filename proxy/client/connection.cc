@@ -35,12 +35,12 @@ ClientFacts facts_of(const net::Stream& stream, std::optional<std::uint16_t> red
 }
 
 net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, bool tls,
+                                 std::shared_ptr<const net::TlsServer> server,
                                  std::optional<std::uint16_t> redirect_https_port) {
   OpenCount open(context.node.metrics.connections_open);
   ClientFacts facts = facts_of(stream, redirect_https_port);
   if (tls) {
-    if (context.index >= context.snapshot->tls.size()) co_return;  // a reload took TLS away
-    std::shared_ptr<const net::TlsServer> server = context.snapshot->tls[context.index];
+    if (!server) co_return;  // a reload took TLS away
     TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.header;
     auto secured = co_await net::tls_accept(std::move(stream), *server, deadline);
     if (!secured) {
@@ -60,8 +60,10 @@ net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, boo
 
 void start_connection(WorkerContext& context, net::Stream stream, const conf::Listener& listener) {
   context.node.metrics.connections_accepted.add(context.index);
-  context.loop.spawn_named("connection", serve_connection, std::ref(context), std::move(stream), listener.tls,
-                           listener.redirect_https_port);
+  context.loop.spawn_named(
+      "connection", serve_connection, std::ref(context), std::move(stream), listener.tls,
+      listener.tls && context.tls ? context.tls->find(listener.address, context.index) : nullptr,
+      listener.redirect_https_port);
 }
 
 }  // namespace vignette::proxy

@@ -248,7 +248,8 @@ bool Server::start_imaging(const conf::Config& config) {
 }
 
 SnapshotOptions Server::snapshot_options(std::uint64_t generation) {
-  return {.workers = worker_count_, .generation = generation, .ticket_key = ticket_key_, .keys = &keys_};
+  return {.generation = generation,
+          .tls = {.workers = worker_count_, .ticket_key = ticket_key_, .keys = &keys_}};
 }
 
 bool Server::build_first_snapshot() {

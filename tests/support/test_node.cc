@@ -179,7 +179,8 @@ proxy::SnapshotRef TestNode::build(const std::string& toml) {
     throw std::runtime_error(errors);
   }
   auto built = proxy::build_snapshot(
-      *loaded, node_, {.workers = options_.workers, .generation = ++generation_, .ticket_key = ticket_key_});
+      *loaded, node_,
+      {.generation = ++generation_, .tls = {.workers = options_.workers, .ticket_key = ticket_key_}});
   if (!built) {
     for (const std::string& error : built.error()) errors += error + "\n";
     throw std::runtime_error(errors);

@@ -1,0 +1,30 @@
+// OpenSSL's objects as owning pointers. Internal to net/.
+#pragma once
+
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+
+#include <memory>
+
+namespace vignette::net {
+
+template <auto Free>
+struct OpensslFree {
+  template <class T>
+  void operator()(T* object) const {
+    Free(object);
+  }
+};
+struct StackFree {
+  void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
+};
+
+using BioPtr = std::unique_ptr<BIO, OpensslFree<BIO_free>>;
+using CertificatePtr = std::unique_ptr<X509, OpensslFree<X509_free>>;
+using ChainPtr = std::unique_ptr<STACK_OF(X509), StackFree>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, OpensslFree<EVP_PKEY_free>>;
+using NamesPtr = std::unique_ptr<GENERAL_NAMES, OpensslFree<GENERAL_NAMES_free>>;
+using ExtensionPtr = std::unique_ptr<X509_EXTENSION, OpensslFree<X509_EXTENSION_free>>;
+
+}  // namespace vignette::net

@@ -1,0 +1,242 @@
+// The server side: certificates as their files have them, grouped by the names that they cover. A name's
+// group has at most one certificate of each algorithm, and is one SSL_CTX: OpenSSL takes the one that the
+// client's signature algorithms ask for, ECDSA before RSA where it can check both.
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/core.h>
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "net/key_files.h"
+#include "net/openssl_handles.h"
+#include "net/tls_context.h"
+
+namespace vignette::net {
+namespace {
+
+struct Served {
+  CertificatePtr leaf;
+  ChainPtr chain;  // what follows it in the file
+  KeyPtr key;
+  std::vector<std::string> names;
+  int algorithm() const { return EVP_PKEY_get_base_id(key.get()); }
+};
+
+// By algorithm, so that a name has one of each.
+using Group = std::map<int, std::size_t>;
+
+int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
+                unsigned offered_size, void* argument) {
+  const auto& impl = *static_cast<const TlsServer::Impl*>(argument);
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, impl.alpn.data(), static_cast<unsigned>(impl.alpn.size()),
+                            offered, offered_size) != OPENSSL_NPN_NEGOTIATED) {
+    return SSL_TLSEXT_ERR_NOACK;
+  }
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+int select_certificate(SSL* ssl, int*, void* argument) {
+  const auto& impl = *static_cast<const TlsServer::Impl*>(argument);
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  const std::size_t chosen = name ? impl.choose(name) : 0;
+  if (chosen != 0) SSL_set_SSL_CTX(ssl, impl.contexts[chosen].get());
+  return SSL_TLSEXT_ERR_OK;
+}
+
+std::expected<KeyPtr, std::string> read_key(const std::string& path, KeyFiles& keys) {
+  const auto text = keys.read(path);
+  if (!text) return std::unexpected(text.error());
+  const BioPtr bio(BIO_new_mem_buf(text->data(), static_cast<int>(text->size())));
+  KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+  if (!key) return std::unexpected(openssl_reason());
+  return key;
+}
+
+// "" or what is wrong.
+std::string read_chain(const std::string& path, Served& into) {
+  const BioPtr file(BIO_new_file(path.c_str(), "r"));
+  if (!file) return openssl_reason();
+  into.leaf.reset(PEM_read_bio_X509_AUX(file.get(), nullptr, nullptr, nullptr));
+  if (!into.leaf) return openssl_reason();
+  into.chain.reset(sk_X509_new_null());
+  while (CertificatePtr next{PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr)}) {
+    VCHECK(sk_X509_push(into.chain.get(), next.get()) > 0);
+    (void)next.release();
+  }
+  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  const std::string wrong = openssl_reason();
+  return at_end ? std::string() : wrong;
+}
+
+std::expected<Served, std::string> load(const TlsCertificate& files, KeyFiles& keys) {
+  Served served;
+  ERR_clear_error();
+  if (const std::string wrong = read_chain(files.chain_file, served); !wrong.empty()) {
+    return std::unexpected(fmt::format("cannot use certificate chain {}: {}", files.chain_file, wrong));
+  }
+  auto key = read_key(files.key_file, keys);
+  if (key && X509_check_private_key(served.leaf.get(), key->get()) != 1) {
+    key = std::unexpected(openssl_reason());
+  }
+  if (!key) {
+    return std::unexpected(
+        fmt::format("cannot use key {} with {}: {}", files.key_file, files.chain_file, key.error()));
+  }
+  served.key = std::move(*key);
+  auto covered = certificate_names(files.chain_file);
+  if (!covered) return std::unexpected(covered.error());
+  served.names = std::move(covered->names);
+  return served;
+}
+
+std::string wildcard_of(std::string_view name) {
+  const std::size_t dot = name.find('.');
+  return dot == name.npos || dot == 0 || name.starts_with('*') ? std::string()
+                                                               : "*" + std::string(name.substr(dot));
+}
+
+// Every name with its certificates. What an exact name lacks it has from the wildcard that covers it.
+std::map<std::string, Group> group_by_name(const std::vector<Served>& certificates) {
+  std::map<std::string, Group> groups;
+  for (std::size_t i = 0; i < certificates.size(); ++i) {
+    for (const std::string& name : certificates[i].names) {
+      groups[name].try_emplace(certificates[i].algorithm(), i);
+    }
+  }
+  for (auto& [name, group] : groups) {
+    const auto wild = groups.find(wildcard_of(name));
+    if (wild != groups.end()) group.insert(wild->second.begin(), wild->second.end());
+  }
+  return groups;
+}
+
+// Whose group answers where no name is known.
+std::expected<Group, std::string> default_group(const std::map<std::string, Group>& groups,
+                                                const std::vector<Served>& certificates,
+                                                const std::string& name) {
+  if (name.empty()) {
+    const Served& first = certificates.front();
+    return first.names.empty() ? Group{{first.algorithm(), 0}} : groups.at(first.names.front());
+  }
+  auto found = groups.find(to_lower(name));
+  if (found == groups.end()) found = groups.find(wildcard_of(to_lower(name)));
+  if (found == groups.end()) {
+    return std::unexpected(fmt::format("no certificate covers \"{}\", the default", name));
+  }
+  return found->second;
+}
+
+void set_server(SSL_CTX* context, const TlsServerOptions& options, const TicketKey& tickets,
+                TlsServer::Impl& impl) {
+  SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  SSL_CTX_set_min_proto_version(context,
+                                options.min_version == TlsVersion::tls1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 1);
+  TicketKey copy = tickets;
+  VCHECK(SSL_CTX_set_tlsext_ticket_keys(context, copy.data(), copy.size()) == 1);
+  SSL_CTX_set_tlsext_servername_callback(context, select_certificate);
+  SSL_CTX_set_tlsext_servername_arg(context, &impl);
+  if (!impl.alpn.empty()) SSL_CTX_set_alpn_select_cb(context, select_alpn, &impl);
+}
+
+// Puts the contexts of one TlsServer together.
+class ServerBuilder {
+ public:
+  explicit ServerBuilder(const TlsServerOptions& options)
+      : options_(options), tickets_(options.ticket_key ? *options.ticket_key : random_ticket_key()) {}
+
+  std::expected<std::unique_ptr<TlsServer::Impl>, std::string> build() {
+    auto alpn = alpn_wire(options_.alpn);
+    if (!alpn) return std::unexpected(alpn.error());
+    impl_->alpn = std::move(*alpn);
+    KeyFiles read_afresh;
+    for (const TlsCertificate& files : options_.certificates) {
+      auto served = load(files, options_.keys ? *options_.keys : read_afresh);
+      if (!served) return std::unexpected(served.error());
+      certificates_.push_back(std::move(*served));
+    }
+    const std::map<std::string, Group> groups = group_by_name(certificates_);
+    auto standard = default_group(groups, certificates_, options_.default_name);
+    if (!standard) return std::unexpected(standard.error());
+    context_of(*standard);
+    for (const auto& [name, group] : groups) impl_->by_name.emplace(name, context_of(group));
+    if (!wrong_.empty()) return std::unexpected(std::move(wrong_));
+    return std::move(impl_);
+  }
+
+ private:
+  std::size_t context_of(const Group& group) {
+    const auto [found, is_new] = contexts_.try_emplace(group, impl_->contexts.size());
+    if (!is_new) return found->second;
+    ContextPtr context(SSL_CTX_new(TLS_server_method()));
+    VCHECK(context);
+    set_common(context.get());
+    set_server(context.get(), options_, tickets_, *impl_);
+    std::vector<std::size_t>& indices = impl_->certificates.emplace_back();
+    for (const auto& [algorithm, index] : group) {
+      install(context.get(), index);
+      indices.push_back(index);
+    }
+    std::ranges::sort(indices);
+    impl_->contexts.push_back(std::move(context));
+    return found->second;
+  }
+
+  void install(SSL_CTX* context, std::size_t index) {
+    const Served& served = certificates_[index];
+    ERR_clear_error();
+    if (SSL_CTX_use_cert_and_key(context, served.leaf.get(), served.key.get(), served.chain.get(), 1) == 1) {
+      return;
+    }
+    wrong_ = fmt::format("cannot use certificate chain {}: {}", options_.certificates[index].chain_file,
+                         openssl_reason());
+  }
+
+  const TlsServerOptions& options_;
+  const TicketKey tickets_;
+  std::unique_ptr<TlsServer::Impl> impl_ = std::make_unique<TlsServer::Impl>();
+  std::vector<Served> certificates_;
+  std::map<Group, std::size_t> contexts_;
+  std::string wrong_;
+};
+
+}  // namespace
+
+std::size_t TlsServer::Impl::choose(std::string_view host) const {
+  const std::string name = to_lower(host.ends_with('.') ? host.substr(0, host.size() - 1) : host);
+  if (const auto found = by_name.find(name); found != by_name.end()) return found->second;
+  const auto wild = by_name.find(wildcard_of(name));
+  return wild == by_name.end() ? 0 : wild->second;
+}
+
+TlsServer::TlsServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TlsServer::~TlsServer() = default;
+
+std::span<const std::size_t> TlsServer::choose(std::string_view host) const {
+  return impl_->certificates[impl_->choose(host)];
+}
+
+std::expected<std::shared_ptr<const TlsServer>, std::string> TlsServer::create(
+    const TlsServerOptions& options) {
+  if (options.certificates.empty()) return std::unexpected("TLS needs at least one certificate");
+  auto impl = ServerBuilder(options).build();
+  if (!impl) return std::unexpected(impl.error());
+  return std::shared_ptr<const TlsServer>(new TlsServer(std::move(*impl)));
+}
+
+TicketKey random_ticket_key() {
+  TicketKey key;
+  VCHECK(RAND_bytes(key.data(), static_cast<int>(key.size())) == 1);
+  return key;
+}
+
+}  // namespace vignette::net

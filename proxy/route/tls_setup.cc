@@ -1,0 +1,72 @@
+#include "proxy/route/tls_setup.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/core.h>
+
+namespace vignette::proxy {
+namespace {
+
+net::TlsServerOptions server_options(const conf::Config& config, const conf::Listener& listener,
+                                     const TlsSetupOptions& setup) {
+  net::TlsServerOptions options;
+  for (const conf::Certificate& certificate : config.certificates) {
+    options.certificates.push_back({certificate.chain, certificate.key});
+  }
+  options.default_name = listener.default_certificate;
+  options.alpn = {"http/1.1"};
+  options.ticket_key = setup.ticket_key;
+  options.keys = setup.keys;
+  return options;
+}
+
+// Listeners that want the same share what serves them.
+bool wants_same(const conf::Listener& a, const conf::Listener& b) {
+  return a.default_certificate == b.default_certificate;
+}
+
+}  // namespace
+
+std::shared_ptr<const net::TlsServer> TlsSetup::find(const conf::Address& listener, unsigned worker) const {
+  const auto found = std::ranges::find(listeners, listener, &Front::address);
+  return found == listeners.end() || worker >= found->servers.size() ? nullptr : found->servers[worker];
+}
+
+std::expected<TlsSetupRef, std::vector<std::string>> build_tls_setup(const conf::Config& config,
+                                                                     const TlsSetupOptions& options) {
+  auto setup = std::make_shared<TlsSetup>();
+  std::vector<std::string> errors;
+  std::vector<const conf::Listener*> made;
+  for (const conf::Listener& listener : config.listeners) {
+    if (!listener.tls) continue;
+    TlsSetup::Front front{.address = listener.address, .servers = {}};
+    const auto twin = std::ranges::find_if(made, [&](const auto* has) { return wants_same(*has, listener); });
+    if (twin != made.end()) {
+      front.servers = setup->listeners[static_cast<std::size_t>(twin - made.begin())].servers;
+    }
+    const net::TlsServerOptions wanted = server_options(config, listener, options);
+    while (front.servers.size() < options.workers) {
+      auto server = net::TlsServer::create(wanted);
+      if (!server) {
+        errors.push_back(fmt::format("listener {}: {}", listener.address.to_string(), server.error()));
+        break;
+      }
+      front.servers.push_back(std::move(*server));
+    }
+    made.push_back(&listener);
+    setup->listeners.push_back(std::move(front));
+  }
+  if (!errors.empty()) return std::unexpected(std::move(errors));
+  return setup;
+}
+
+std::optional<std::string> check_listener_tls(const conf::Config& config, const conf::Listener& listener,
+                                              net::KeyFiles* keys) {
+  TlsSetupOptions options;
+  options.keys = keys;
+  auto server = net::TlsServer::create(server_options(config, listener, options));
+  return server ? std::nullopt : std::optional(server.error());
+}
+
+}  // namespace vignette::proxy

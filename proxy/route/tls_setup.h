@@ -1,0 +1,44 @@
+// TLS as requests use it: for each listener what its configuration, and the files named there, ask for. Built
+// off the loops; replaced as a whole by a reload, or by its own when files have changed. A connection keeps
+// what it began with. Immutable after construction.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "conf/config.h"
+#include "net/tls.h"
+
+namespace vignette::proxy {
+
+struct TlsSetup {
+  struct Front {
+    conf::Address address;
+    // One a worker: OpenSSL's counters in a context are shared cache lines.
+    std::vector<std::shared_ptr<const net::TlsServer>> servers;
+  };
+  std::vector<Front> listeners;  // those with TLS
+
+  // Null: the listener has no TLS in this configuration.
+  std::shared_ptr<const net::TlsServer> find(const conf::Address& listener, unsigned worker) const;
+};
+
+struct TlsSetupOptions {
+  unsigned workers = 1;
+  net::TicketKey ticket_key{};    // kept over reloads, so that sessions resume
+  net::KeyFiles* keys = nullptr;  // reads private keys; null: each is read afresh
+};
+
+using TlsSetupRef = std::shared_ptr<const TlsSetup>;
+
+// Reads files, so it may block: never on a loop. Each error is one line for the operator.
+std::expected<TlsSetupRef, std::vector<std::string>> build_tls_setup(const conf::Config& config,
+                                                                     const TlsSetupOptions& options);
+
+// What is wrong with the TLS of one listener; nothing when it works.
+std::optional<std::string> check_listener_tls(const conf::Config& config, const conf::Listener& listener,
+                                              net::KeyFiles* keys);
+
+}  // namespace vignette::proxy
