@@ -97,6 +97,12 @@ struct Listener {
   std::optional<std::uint16_t> redirect_https_port;
 };
 
+// What all listeners with TLS share.
+struct TlsOptions {
+  std::vector<std::string> ticket_keys;        // files; the first encrypts; empty = random keys
+  milliseconds ticket_rotation{6 * 3600'000};  // of random keys
+};
+
 struct Certificate {
   Position where;
   std::string chain;  // PEM, leaf first
@@ -281,6 +287,7 @@ struct Config {
   TimeoutOptions timeouts;
   GeoOptions geo;
   ImageOptions images;
+  TlsOptions tls;
   std::vector<Listener> listeners;
   std::vector<Certificate> certificates;
   std::vector<Origin> origins;  // sorted by name

@@ -197,6 +197,24 @@ std::vector<Option> listener_options() {
   };
 }
 
+std::vector<Option> tls_options() {
+  using T = TlsOptions;
+  return {
+      value(
+          "ticket_keys", &T::ticket_keys, list_of(path_to_be(), "list of paths"), Reload::live,
+          "Files with the keys of session tickets, so that a session that one node began resumes at any of a "
+          "fleet. Each is 80 random bytes (AES-256; `openssl rand 80`) or 48 (AES-128), as nginx's "
+          "`ssl_session_ticket_key` takes them. The first encrypts, all decrypt: to rotate, put a new file "
+          "in "
+          "front on each node after it was put behind on each. Whoever has a key can read what was sent in "
+          "sessions resumed with it. Without this the node makes keys of its own."),
+      value(
+          "ticket_rotation", &T::ticket_rotation, duration(seconds(1), hours(7 * 24)), Reload::live,
+          "After this time the node's own key for session tickets is replaced. Tickets of the key before are "
+          "accepted, and replaced. A ticket is good for 4 hours, and for no longer than this."),
+  };
+}
+
 std::vector<Option> certificate_options() {
   using C = Certificate;
   return {
@@ -237,6 +255,7 @@ std::vector<Option> build_schema() {
       table("cache", &C::cache, cache_options(), "The cache, shared by all workers."),
       table("limits", &C::limits, limit_options(), "What one client may send."),
       table("timeouts", &C::timeouts, timeout_options(), "How long one client may take."),
+      table("tls", &C::tls, tls_options(), "What all listeners with `tls` share."),
       tables("listener", &C::listeners, listener_options(), "An address where clients connect."),
       tables(
           "certificate", &C::certificates, certificate_options(),

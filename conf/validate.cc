@@ -120,6 +120,20 @@ void check_certificate(Context& context, const Node& node, const Checks& checks,
   if (auto wrong = checks.certificate(pair)) context.error(chain->at, std::move(*wrong));
 }
 
+void check_ticket_keys(Context& context, const Node& root, const Checks& checks, const TlsOptions& options) {
+  const Node* tls = root.find("tls");
+  const Node* files = tls && tls->is(Node::Kind::table) ? tls->find("ticket_keys") : nullptr;
+  if (!files || !files->is(Node::Kind::array) || files->items.size() != options.ticket_keys.size()) return;
+  for (std::size_t i = 0; i < options.ticket_keys.size(); ++i) {
+    const Node& node = files->items[i];
+    const std::string& path = options.ticket_keys[i];
+    const std::size_t before = context.errors();
+    if (!checks.ticket_key || !is_hidden(path)) file_path().parse(context, node);
+    if (context.errors() != before || !checks.ticket_key) continue;
+    if (auto wrong = checks.ticket_key(path)) context.error(node.at, std::move(*wrong));
+  }
+}
+
 void check_kind(Context& context, const Node& node, Origin& origin) {
   std::vector<std::string> kinds;
   for (const char* key : {"servers", "s3", "directory"}) {
@@ -246,6 +260,7 @@ void validate(Context& context, const Node& root, const Checks& checks, Config& 
   for (std::size_t i = 0; i < config.certificates.size(); ++i) {
     check_certificate(context, item(root, "certificate", i), checks, config.certificates[i]);
   }
+  check_ticket_keys(context, root, checks, config.tls);
   if (context.errors() == before) check_listener_tls(context, checks, config);
   for (Origin& origin : config.origins) {
     const Node& node = *root.find("origin")->find(origin.name);

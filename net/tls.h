@@ -3,11 +3,10 @@
 // cache, stateless tickets. Texts of errors are for the person who wrote the configuration.
 #pragma once
 
-#include <array>
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,8 +22,7 @@ struct TlsCertificate {
 };
 
 class KeyFiles;
-
-using TicketKey = std::array<unsigned char, 80>;  // name 16, HMAC 32, AES 32
+class TicketKeys;
 
 struct TlsServerOptions {
   std::vector<TlsCertificate> certificates = {};  // at least one
@@ -33,9 +31,10 @@ struct TlsServerOptions {
   std::string default_name = {};
   TlsVersion min_version = TlsVersion::tls1_2;
   std::vector<std::string> alpn = {};  // in order of preference; none of the client's: goes on without ALPN
-  // Shared by several TlsServers (a worker each) so that a ticket of one resumes at the other. Default:
-  // random.
-  std::optional<TicketKey> ticket_key = {};
+  // Shared by several TlsServers, so that a ticket of one resumes at the other; outlives them. Null: keys of
+  // its own.
+  TicketKeys* tickets = nullptr;
+  std::chrono::seconds ticket_life = std::chrono::hours(4);
   KeyFiles* keys = nullptr;  // reads the key files, and may remember them; null: each is read afresh
 };
 
@@ -83,8 +82,6 @@ class TlsClient {
   explicit TlsClient(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-TicketKey random_ticket_key();
 
 // A self-signed ECDSA P-256 certificate for these names and addresses (at least one), valid for a year from
 // now. The key file is created with mode 0600. The error names the file.

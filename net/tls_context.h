@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/clock.h"
+#include "net/ticket_keys.h"
 #include "net/tls.h"
 
 struct ssl_ctx_st;
@@ -20,6 +22,9 @@ struct ContextDeleter {
 using ContextPtr = std::unique_ptr<ssl_ctx_st, ContextDeleter>;
 
 struct TlsServer::Impl {
+  SystemClock clock;
+  std::unique_ptr<TicketKeys> own_tickets;  // null: they are somebody else's
+  TicketKeys* tickets = nullptr;
   // One for each set of certificates that some name has; the first is for clients that name nothing known.
   std::vector<ContextPtr> contexts;
   std::vector<std::vector<std::size_t>> certificates;    // of each context, ascending

@@ -1,6 +1,7 @@
 // The server side: certificates as their files have them, grouped by the names that they cover. A name's
 // group has at most one certificate of each algorithm, and is one SSL_CTX: OpenSSL takes the one that the
 // client's signature algorithms ask for, ECDSA before RSA where it can check both.
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -134,15 +135,47 @@ std::expected<Group, std::string> default_group(const std::map<std::string, Grou
   return found->second;
 }
 
-void set_server(SSL_CTX* context, const TlsServerOptions& options, const TicketKey& tickets,
-                TlsServer::Impl& impl) {
+bool set_ticket_mac(EVP_MAC_CTX* mac, TicketKey& key) {
+  char digest[] = "SHA256";
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key.hmac.data(), key.secret_bytes),
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+  return EVP_MAC_CTX_set_params(mac, parameters) == 1;
+}
+
+// OpenSSL's values: -1 an error, 0 no such key (a whole handshake follows), 1 done, 2 done and the client
+// should get a new ticket.
+int handle_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+                  int encrypts) {
+  const auto& impl = *static_cast<const TlsServer::Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  TicketKeys::Found found{.key = {}, .is_current = true};
+  if (encrypts) {
+    found.key = impl.tickets->current();
+    std::ranges::copy(found.key.name, name);
+    if (RAND_bytes(iv, EVP_MAX_IV_LENGTH) != 1) return -1;
+  } else {
+    auto known = impl.tickets->find(
+        std::span<const unsigned char, TicketKey::kNameBytes>(name, TicketKey::kNameBytes));
+    if (!known) return 0;
+    found = *known;
+  }
+  const EVP_CIPHER* kind = found.key.secret_bytes == 16 ? EVP_aes_128_cbc() : EVP_aes_256_cbc();
+  const bool is_set = set_ticket_mac(mac, found.key) &&
+                      EVP_CipherInit_ex(cipher, kind, nullptr, found.key.aes.data(), iv, encrypts) == 1;
+  OPENSSL_cleanse(&found.key, sizeof found.key);
+  if (!is_set) return -1;
+  return found.is_current ? 1 : 2;
+}
+
+void set_server(SSL_CTX* context, const TlsServerOptions& options, TlsServer::Impl& impl) {
   SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_min_proto_version(context,
                                 options.min_version == TlsVersion::tls1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context, 1);
-  TicketKey copy = tickets;
-  VCHECK(SSL_CTX_set_tlsext_ticket_keys(context, copy.data(), copy.size()) == 1);
+  SSL_CTX_set_timeout(context, static_cast<long>(options.ticket_life.count()));
+  SSL_CTX_set_app_data(context, &impl);
+  VCHECK(SSL_CTX_set_tlsext_ticket_key_evp_cb(context, handle_ticket) == 1);
   SSL_CTX_set_tlsext_servername_callback(context, select_certificate);
   SSL_CTX_set_tlsext_servername_arg(context, &impl);
   if (!impl.alpn.empty()) SSL_CTX_set_alpn_select_cb(context, select_alpn, &impl);
@@ -151,13 +184,17 @@ void set_server(SSL_CTX* context, const TlsServerOptions& options, const TicketK
 // Puts the contexts of one TlsServer together.
 class ServerBuilder {
  public:
-  explicit ServerBuilder(const TlsServerOptions& options)
-      : options_(options), tickets_(options.ticket_key ? *options.ticket_key : random_ticket_key()) {}
+  explicit ServerBuilder(const TlsServerOptions& options) : options_(options) {}
 
   std::expected<std::unique_ptr<TlsServer::Impl>, std::string> build() {
     auto alpn = alpn_wire(options_.alpn);
     if (!alpn) return std::unexpected(alpn.error());
     impl_->alpn = std::move(*alpn);
+    impl_->tickets = options_.tickets;
+    if (!impl_->tickets) {
+      impl_->own_tickets = std::make_unique<TicketKeys>(impl_->clock);
+      impl_->tickets = impl_->own_tickets.get();
+    }
     KeyFiles read_afresh;
     for (const TlsCertificate& files : options_.certificates) {
       auto served = load(files, options_.keys ? *options_.keys : read_afresh);
@@ -180,7 +217,7 @@ class ServerBuilder {
     ContextPtr context(SSL_CTX_new(TLS_server_method()));
     VCHECK(context);
     set_common(context.get());
-    set_server(context.get(), options_, tickets_, *impl_);
+    set_server(context.get(), options_, *impl_);
     std::vector<std::size_t>& indices = impl_->certificates.emplace_back();
     for (const auto& [algorithm, index] : group) {
       install(context.get(), index);
@@ -202,7 +239,6 @@ class ServerBuilder {
   }
 
   const TlsServerOptions& options_;
-  const TicketKey tickets_;
   std::unique_ptr<TlsServer::Impl> impl_ = std::make_unique<TlsServer::Impl>();
   std::vector<Served> certificates_;
   std::map<Group, std::size_t> contexts_;
@@ -231,12 +267,6 @@ std::expected<std::shared_ptr<const TlsServer>, std::string> TlsServer::create(
   auto impl = ServerBuilder(options).build();
   if (!impl) return std::unexpected(impl.error());
   return std::shared_ptr<const TlsServer>(new TlsServer(std::move(*impl)));
-}
-
-TicketKey random_ticket_key() {
-  TicketKey key;
-  VCHECK(RAND_bytes(key.data(), static_cast<int>(key.size())) == 1);
-  return key;
 }
 
 }  // namespace vignette::net

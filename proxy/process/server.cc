@@ -85,7 +85,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       config_(std::move(config)),
       settled_(*config_),
       worker_count_(worker_count(*config_)),
-      ticket_key_(net::random_ticket_key()),
+      tickets_(clock_),
       started_(clock_.now()),
       metrics_(worker_count_),
       node_metrics_(metrics_),
@@ -248,8 +248,7 @@ bool Server::start_imaging(const conf::Config& config) {
 }
 
 SnapshotOptions Server::snapshot_options(std::uint64_t generation) {
-  return {.generation = generation,
-          .tls = {.workers = worker_count_, .ticket_key = ticket_key_, .keys = &keys_}};
+  return {.generation = generation, .tls = {.workers = worker_count_, .tickets = &tickets_, .keys = &keys_}};
 }
 
 bool Server::build_first_snapshot() {
@@ -259,6 +258,7 @@ bool Server::build_first_snapshot() {
     return false;
   }
   snapshot_ = std::move(*built);
+  apply_ticket_keys(*snapshot_->tls, tickets_);
   return true;
 }
 

@@ -112,7 +112,7 @@ class Server {
   std::shared_ptr<const conf::Config> config_;
   conf::Config settled_;  // what options that only a restart applies are, whatever reloads say since
   const unsigned worker_count_;
-  const net::TicketKey ticket_key_;
+  net::TicketKeys tickets_;
   net::KeyFiles keys_;
   TimePoint started_;
 

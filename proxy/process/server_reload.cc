@@ -67,6 +67,7 @@ void Server::apply(SnapshotRef snapshot) {
   config_ = snapshot->config;
   snapshot_ = std::move(snapshot);
   set_log_level();
+  apply_ticket_keys(*snapshot_->tls, tickets_);
   for (auto& worker : workers_) worker->apply(snapshot_);
   apply_listeners(*config_);
   health_->apply(snapshot_);

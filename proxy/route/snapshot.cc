@@ -220,6 +220,7 @@ conf::Checks snapshot_checks(net::KeyFiles* keys) {
     options.certificates.push_back({certificate.chain, certificate.key});
     return reason_of(net::TlsServer::create(options));
   };
+  checks.ticket_key = [keys](const std::string& path) { return check_ticket_key(path, keys); };
   checks.listener_tls = [keys](const conf::Config& config, const conf::Listener& listener) {
     return check_listener_tls(config, listener, keys);
   };

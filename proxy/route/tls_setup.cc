@@ -8,6 +8,8 @@
 namespace vignette::proxy {
 namespace {
 
+constexpr std::chrono::seconds kTicketLife = std::chrono::hours(4);
+
 net::TlsServerOptions server_options(const conf::Config& config, const conf::Listener& listener,
                                      const TlsSetupOptions& setup) {
   net::TlsServerOptions options;
@@ -16,9 +18,24 @@ net::TlsServerOptions server_options(const conf::Config& config, const conf::Lis
   }
   options.default_name = listener.default_certificate;
   options.alpn = {"http/1.1"};
-  options.ticket_key = setup.ticket_key;
+  options.tickets = setup.tickets;
+  options.ticket_life = kTicketLife;
+  if (config.tls.ticket_keys.empty()) {
+    options.ticket_life =
+        std::min(kTicketLife, std::chrono::floor<std::chrono::seconds>(config.tls.ticket_rotation));
+  }
   options.keys = setup.keys;
   return options;
+}
+
+std::expected<net::TicketKey, std::string> read_ticket_key(const std::string& path, net::KeyFiles* keys) {
+  net::KeyFiles read_afresh;
+  const auto bytes = (keys ? *keys : read_afresh).read(path);
+  if (!bytes) return std::unexpected(fmt::format("cannot read ticket key {}: {}", path, bytes.error()));
+  const auto key = net::TicketKey::parse(*bytes);
+  if (key) return *key;
+  return std::unexpected(
+      fmt::format("{} is no ticket key: it has {} bytes, not 48 or 80", path, bytes->size()));
 }
 
 // Listeners that want the same share what serves them.
@@ -57,8 +74,30 @@ std::expected<TlsSetupRef, std::vector<std::string>> build_tls_setup(const conf:
     made.push_back(&listener);
     setup->listeners.push_back(std::move(front));
   }
+  setup->ticket_rotation = config.tls.ticket_rotation;
+  for (const std::string& path : config.tls.ticket_keys) {
+    auto key = read_ticket_key(path, options.keys);
+    if (key) {
+      setup->ticket_keys.push_back(*key);
+    } else {
+      errors.push_back(std::move(key.error()));
+    }
+  }
   if (!errors.empty()) return std::unexpected(std::move(errors));
   return setup;
+}
+
+void apply_ticket_keys(const TlsSetup& setup, net::TicketKeys& tickets) {
+  if (setup.ticket_keys.empty()) {
+    tickets.use_random(setup.ticket_rotation);
+  } else {
+    tickets.use(setup.ticket_keys);
+  }
+}
+
+std::optional<std::string> check_ticket_key(const std::string& path, net::KeyFiles* keys) {
+  auto key = read_ticket_key(path, keys);
+  return key ? std::nullopt : std::optional(key.error());
 }
 
 std::optional<std::string> check_listener_tls(const conf::Config& config, const conf::Listener& listener,

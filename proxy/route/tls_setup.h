@@ -5,10 +5,13 @@
 
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "conf/config.h"
+#include "net/key_files.h"
+#include "net/ticket_keys.h"
 #include "net/tls.h"
 
 namespace vignette::proxy {
@@ -19,7 +22,9 @@ struct TlsSetup {
     // One a worker: OpenSSL's counters in a context are shared cache lines.
     std::vector<std::shared_ptr<const net::TlsServer>> servers;
   };
-  std::vector<Front> listeners;  // those with TLS
+  std::vector<Front> listeners;             // those with TLS
+  std::vector<net::TicketKey> ticket_keys;  // empty: random ones
+  Duration ticket_rotation{};
 
   // Null: the listener has no TLS in this configuration.
   std::shared_ptr<const net::TlsServer> find(const conf::Address& listener, unsigned worker) const;
@@ -27,15 +32,21 @@ struct TlsSetup {
 
 struct TlsSetupOptions {
   unsigned workers = 1;
-  net::TicketKey ticket_key{};    // kept over reloads, so that sessions resume
-  net::KeyFiles* keys = nullptr;  // reads private keys; null: each is read afresh
+  net::TicketKeys* tickets = nullptr;  // kept over reloads, so that sessions resume; null: each has its own
+  net::KeyFiles* keys = nullptr;       // reads private keys; null: each is read afresh
 };
 
 using TlsSetupRef = std::shared_ptr<const TlsSetup>;
 
+// Has the tickets encrypted with the keys of this setup from now on.
+void apply_ticket_keys(const TlsSetup& setup, net::TicketKeys& tickets);
+
 // Reads files, so it may block: never on a loop. Each error is one line for the operator.
 std::expected<TlsSetupRef, std::vector<std::string>> build_tls_setup(const conf::Config& config,
                                                                      const TlsSetupOptions& options);
+
+// What is wrong with a file of a ticket key.
+std::optional<std::string> check_ticket_key(const std::string& path, net::KeyFiles* keys);
 
 // What is wrong with the TLS of one listener; nothing when it works.
 std::optional<std::string> check_listener_tls(const conf::Config& config, const conf::Listener& listener,

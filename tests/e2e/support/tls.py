@@ -20,10 +20,13 @@ def make_certificate(directory, name, names=None, kind="ecdsa", label=None):
 class Handshake:
     """What one run of s_client saw; `text` is all it printed."""
 
-    def __init__(self, address, *arguments):
+    def __init__(self, address, *arguments, request=b""):
+        """With a `request`, which has the server close in the end, it reads all that is answered."""
         host, port = address
         command = ["openssl", "s_client", "-connect", f"{host}:{port}", *map(str, arguments)]
-        done = subprocess.run(command, input=b"", capture_output=True, timeout=30)
+        if request:
+            command.append("-ign_eof")
+        done = subprocess.run(command, input=request, capture_output=True, timeout=30)
         self.text = (done.stdout + done.stderr).decode("utf-8", "replace")
         self.ok = done.returncode == 0 and "Cipher is (NONE)" not in self.text
 
@@ -38,6 +41,10 @@ class Handshake:
     @property
     def version(self):
         return self._find(r"New, (TLSv[\d.]+)") if "New, TLS" in self.text else None
+
+    @property
+    def resumed(self):
+        return "\nReused, TLS" in self.text
 
     @property
     def cipher(self):
