@@ -101,6 +101,7 @@ struct Listener {
 struct TlsOptions {
   std::vector<std::string> ticket_keys;        // files; the first encrypts; empty = random keys
   milliseconds ticket_rotation{6 * 3600'000};  // of random keys
+  milliseconds poll{10'000};                   // how often files are looked at for changes; 0 = never
 };
 
 struct Certificate {

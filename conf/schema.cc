@@ -212,6 +212,12 @@ std::vector<Option> tls_options() {
           "ticket_rotation", &T::ticket_rotation, duration(seconds(1), hours(7 * 24)), Reload::live,
           "After this time the node's own key for session tickets is replaced. Tickets of the key before are "
           "accepted, and replaced. A ticket is good for 4 hours, and for no longer than this."),
+      value(
+          "poll", &T::poll, duration(milliseconds(0), hours(24)), Reload::live,
+          "How often the files of certificates and keys are looked at. When one has changed, all are read "
+          "again "
+          "and replace those in use at once, for new connections; files that do not work change nothing, and "
+          "the log says why. `0s` is never: SIGHUP and `POST /v1/certificates/reload` do the same."),
   };
 }
 

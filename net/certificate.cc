@@ -18,7 +18,7 @@
 
 #include "base/fd.h"
 #include "net/address.h"
-#include "net/openssl_handles.h"
+#include "net/certificate.h"
 #include "net/tls.h"
 
 namespace vignette::net {
@@ -107,12 +107,35 @@ void collect_alternative_names(X509* certificate, std::vector<std::string>& into
   }
 }
 
+std::string algorithm_of(const EVP_PKEY* key) {
+  if (!key) return "unknown";
+  const int kind = EVP_PKEY_get_base_id(key);
+  if (kind == EVP_PKEY_EC) return "ECDSA";
+  return kind == EVP_PKEY_RSA ? "RSA" : OBJ_nid2sn(kind);
+}
+
 std::int64_t unix_time(const ASN1_TIME* time) {
   std::tm parts{};
   return ASN1_TIME_to_tm(time, &parts) == 1 ? ::timegm(&parts) : 0;
 }
 
 }  // namespace
+
+CertificateNames names_of(X509* certificate) {
+  CertificateNames result;
+  collect_alternative_names(certificate, result.names);
+  if (result.names.empty()) {
+    char common[256];
+    if (X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, common, sizeof common) >
+        0) {
+      add_name(result.names, common);
+    }
+  }
+  result.algorithm = algorithm_of(X509_get0_pubkey(certificate));
+  result.not_before = unix_time(X509_get0_notBefore(certificate));
+  result.not_after = unix_time(X509_get0_notAfter(certificate));
+  return result;
+}
 
 std::expected<void, std::string> make_self_signed(std::span<const std::string> hosts,
                                                   const std::string& chain_path,
@@ -149,18 +172,7 @@ std::expected<CertificateNames, std::string> certificate_names(const std::string
     ERR_clear_error();
     return std::unexpected(fmt::format("no certificate in {}", chain_file));
   }
-  CertificateNames result;
-  collect_alternative_names(certificate.get(), result.names);
-  if (result.names.empty()) {
-    char common[256];
-    if (X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName, common,
-                                  sizeof common) > 0) {
-      add_name(result.names, common);
-    }
-  }
-  result.not_before = unix_time(X509_get0_notBefore(certificate.get()));
-  result.not_after = unix_time(X509_get0_notAfter(certificate.get()));
-  return result;
+  return names_of(certificate.get());
 }
 
 }  // namespace vignette::net

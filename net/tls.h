@@ -21,6 +21,14 @@ struct TlsCertificate {
   std::string key_file;    // PEM, matching
 };
 
+// What a certificate covers: DNS names (lower case, wildcards as they are) and addresses.
+struct CertificateNames {
+  std::vector<std::string> names;
+  std::string algorithm;        // of its key: "ECDSA", "RSA", …
+  std::int64_t not_before = 0;  // Unix seconds
+  std::int64_t not_after = 0;
+};
+
 class KeyFiles;
 class TicketKeys;
 
@@ -52,6 +60,9 @@ class TlsServer {
   // then by a one-level wildcard; for a name that none covers the default's. Case-insensitive, never empty;
   // good as long as this.
   std::span<const std::size_t> choose(std::string_view host) const;
+
+  // What each certificate of the options covers.
+  std::span<const CertificateNames> certificates() const;
 
   struct Impl;
   const Impl& impl() const { return *impl_; }
@@ -88,13 +99,7 @@ class TlsClient {
 std::expected<void, std::string> make_self_signed(std::span<const std::string> hosts,
                                                   const std::string& chain_path, const std::string& key_path);
 
-// What the first certificate of a PEM file covers: DNS names (lower case, wildcards as they are) and
-// addresses.
-struct CertificateNames {
-  std::vector<std::string> names;
-  std::int64_t not_before = 0;  // Unix seconds
-  std::int64_t not_after = 0;
-};
+// Of the first certificate of a PEM file.
 std::expected<CertificateNames, std::string> certificate_names(const std::string& chain_file);
 
 // "example.com" is covered by "example.com" and "*.com", "a.b.c" not by "*.c". Case-insensitive.

@@ -28,6 +28,7 @@ struct TlsServer::Impl {
   // One for each set of certificates that some name has; the first is for clients that name nothing known.
   std::vector<ContextPtr> contexts;
   std::vector<std::vector<std::size_t>> certificates;    // of each context, ascending
+  std::vector<CertificateNames> covered;                 // by each certificate
   std::unordered_map<std::string, std::size_t> by_name;  // lower case; wildcards as "*.example.com"
   std::vector<unsigned char> alpn;                       // as on the wire
   std::size_t choose(std::string_view host) const;       // a context

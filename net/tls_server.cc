@@ -14,8 +14,8 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "net/certificate.h"
 #include "net/key_files.h"
-#include "net/openssl_handles.h"
 #include "net/tls_context.h"
 
 namespace vignette::net {
@@ -25,7 +25,7 @@ struct Served {
   CertificatePtr leaf;
   ChainPtr chain;  // what follows it in the file
   KeyPtr key;
-  std::vector<std::string> names;
+  CertificateNames covers;
   int algorithm() const { return EVP_PKEY_get_base_id(key.get()); }
 };
 
@@ -92,9 +92,7 @@ std::expected<Served, std::string> load(const TlsCertificate& files, KeyFiles& k
         fmt::format("cannot use key {} with {}: {}", files.key_file, files.chain_file, key.error()));
   }
   served.key = std::move(*key);
-  auto covered = certificate_names(files.chain_file);
-  if (!covered) return std::unexpected(covered.error());
-  served.names = std::move(covered->names);
+  served.covers = names_of(served.leaf.get());
   return served;
 }
 
@@ -108,7 +106,7 @@ std::string wildcard_of(std::string_view name) {
 std::map<std::string, Group> group_by_name(const std::vector<Served>& certificates) {
   std::map<std::string, Group> groups;
   for (std::size_t i = 0; i < certificates.size(); ++i) {
-    for (const std::string& name : certificates[i].names) {
+    for (const std::string& name : certificates[i].covers.names) {
       groups[name].try_emplace(certificates[i].algorithm(), i);
     }
   }
@@ -125,7 +123,7 @@ std::expected<Group, std::string> default_group(const std::map<std::string, Grou
                                                 const std::string& name) {
   if (name.empty()) {
     const Served& first = certificates.front();
-    return first.names.empty() ? Group{{first.algorithm(), 0}} : groups.at(first.names.front());
+    return first.covers.names.empty() ? Group{{first.algorithm(), 0}} : groups.at(first.covers.names.front());
   }
   auto found = groups.find(to_lower(name));
   if (found == groups.end()) found = groups.find(wildcard_of(to_lower(name)));
@@ -199,6 +197,7 @@ class ServerBuilder {
     for (const TlsCertificate& files : options_.certificates) {
       auto served = load(files, options_.keys ? *options_.keys : read_afresh);
       if (!served) return std::unexpected(served.error());
+      impl_->covered.push_back(served->covers);
       certificates_.push_back(std::move(*served));
     }
     const std::map<std::string, Group> groups = group_by_name(certificates_);
@@ -260,6 +259,8 @@ TlsServer::~TlsServer() = default;
 std::span<const std::size_t> TlsServer::choose(std::string_view host) const {
   return impl_->certificates[impl_->choose(host)];
 }
+
+std::span<const CertificateNames> TlsServer::certificates() const { return impl_->covered; }
 
 std::expected<std::shared_ptr<const TlsServer>, std::string> TlsServer::create(
     const TlsServerOptions& options) {

@@ -5,7 +5,9 @@
 #include <array>
 #include <string_view>
 
+#include "base/error.h"
 #include "base/metrics.h"
+#include "net/stream.h"
 
 namespace vignette::proxy {
 
@@ -20,8 +22,10 @@ struct NodeMetrics {
   Metrics& registry;
   std::array<Counter*, 6> responses{};  // by status class; [0]: no answer could be sent
   std::array<Counter*, kCacheOutcomes> cache{};
+  std::array<std::array<Counter*, 2>, 2> handshakes{};  // TLS 1.2 and 1.3; whole and resumed
+  enum HandshakeFailure : std::uint8_t { timeout, protocol, gone };
+  std::array<Counter*, 3> handshakes_failed{};
   Counter& connections_accepted;
-  Counter& connections_refused;  // TLS handshakes that failed
   Gauge& connections_open;
   Counter& bytes_sent;
   Counter& bytes_received;
@@ -32,6 +36,10 @@ struct NodeMetrics {
   Counter& readers_cut;
   Counter& answers_stalled;  // given up because the client did not take them
   Counter& exceptions;       // library exceptions that ended a strand
+
+  // Of a client's connection: done, or failed with this error.
+  void handshake(unsigned worker, const net::TlsInfo& info);
+  void handshake_failed(unsigned worker, Code code);
 
   // Refusals by reason; made on first use, so only for the error path.
   void refused(unsigned worker, std::string_view reason);

@@ -44,11 +44,12 @@ net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, boo
     TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.header;
     auto secured = co_await net::tls_accept(std::move(stream), *server, deadline);
     if (!secured) {
-      context.node.metrics.connections_refused.add(context.index);
+      context.node.metrics.handshake_failed(context.index, secured.error().code);
       context.node.log.debug("tls handshake failed: {}", secured.error().where);
       co_return;
     }
     stream = std::move(*secured);
+    context.node.metrics.handshake(context.index, stream.tls_info());
     facts.tls = true;
     facts.tls_version = tls_version_name(stream.tls_info());
   }

@@ -81,6 +81,10 @@ void NodeWorker::apply(SnapshotRef snapshot) {
   });
 }
 
+void NodeWorker::apply_tls(TlsSetupRef tls) {
+  loop_.post([this, tls = std::move(tls)]() mutable { context_.tls = std::move(tls); });
+}
+
 void NodeWorker::warm(WarmOrder order, WarmDone done) {
   loop_.post([this, order = std::move(order), done = std::move(done)]() mutable {
     loop_.spawn_named("warm", warm_strand, std::ref(context_), std::move(order), std::move(done));

@@ -16,6 +16,7 @@ namespace {
 
 constexpr unsigned kFileThreads = 4;
 constexpr std::size_t kFileQueue = 1024;
+constexpr std::size_t kLoadQueue = 8;  // a reload, and orders to read certificates again
 constexpr Duration kDrainPoll = std::chrono::milliseconds(20);
 
 unsigned worker_count(const conf::Config& config) {
@@ -110,7 +111,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
             .access_log = nullptr,
             .purges = &purges_},
       warm_(loop_, [this](WarmOrder order, WarmDesk::Done done) { warm(std::move(order), std::move(done)); }),
-      load_pool_(std::in_place, "load", 1u, 1u) {
+      load_pool_(std::in_place, "load", 1u, kLoadQueue) {
   node_.insight = &insight_;
 }
 
@@ -139,6 +140,7 @@ bool Server::start() {
   start_hot_keeper();
   register_metrics();
   watch_signals();
+  watch_certificates();
   for (unsigned i = 0; i < worker_count_; ++i) {
     workers_.push_back(std::make_unique<NodeWorker>(node_, i, snapshot_));
   }
@@ -301,6 +303,8 @@ bool Server::open_admin() {
   sources.top = [this](std::string_view query) { return top_json(insight_, query, clock_.now()); };
   sources.warm = &warm_;
   sources.hot = [this](std::size_t limit) { return cache::write_hot_list(cache::hottest(store_, limit)); };
+  sources.certificates = [this] { return certificates_->list(); };
+  sources.reload_certificates = [this] { return certificates_->reload(); };
   sources.what_if = [this] { return what_if_json(insight_, settled_.cache.memory); };
   admin_ = std::make_unique<AdminServer>(loop_, std::move(sources));
   auto opened = admin_->open(*address);
@@ -332,6 +336,23 @@ void Server::watch_signals() {
     log_.info("access log: opening it again");
     if (access_log_) access_log_->reopen();
   });
+}
+
+void Server::watch_certificates() {
+  certificates_ =
+      std::make_unique<CertificateKeeper>(CertificateKeeper::Parts{.loop = loop_,
+                                                                   .pool = *load_pool_,
+                                                                   .log = log_,
+                                                                   .metrics = metrics_,
+                                                                   .options = snapshot_options(0).tls,
+                                                                   .apply = [this](TlsSetupRef setup) {
+                                                                     warn_of_kept_keys();
+                                                                     apply_ticket_keys(*setup, tickets_);
+                                                                     for (auto& worker : workers_)
+                                                                       worker->apply_tls(setup);
+                                                                   }});
+  certificates_->adopt(config_, snapshot_->tls);
+  certificates_->start();
 }
 
 // Hands bound sockets to workers, and takes away listeners that the configuration no longer has.
@@ -396,6 +417,7 @@ void Server::stop_all() {
   purge_keeper_.finish();
   imaging_.reset();
   workers_.clear();
+  certificates_.reset();
   metric_callbacks_.clear();
   hot_keeper_.reset();
   if (access_log_) access_log_->flush();

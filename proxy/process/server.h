@@ -32,6 +32,7 @@
 #include "proxy/media/imaging_service.h"
 #include "proxy/node.h"
 #include "proxy/origin/server_registry.h"
+#include "proxy/process/certificate_keeper.h"
 #include "proxy/process/health.h"
 #include "proxy/process/hot_keeper.h"
 #include "proxy/process/node_worker.h"
@@ -69,6 +70,7 @@ class Server {
   bool open_purges();
   void announce();
   void watch_signals();
+  void watch_certificates();
 
   // server_reload.cc
   enum class Reload : std::uint8_t { none, loading, again };  // again: SIGHUP came while one was loading
@@ -132,6 +134,7 @@ class Server {
   Node node_;
   SnapshotRef snapshot_;
   std::unique_ptr<HealthChecker> health_;
+  std::unique_ptr<CertificateKeeper> certificates_;
   WarmDesk warm_;
   std::size_t next_to_warm_ = 0;           // of the workers
   std::unique_ptr<HotKeeper> hot_keeper_;  // null: nothing outlives the process

@@ -71,6 +71,7 @@ void Server::apply(SnapshotRef snapshot) {
   for (auto& worker : workers_) worker->apply(snapshot_);
   apply_listeners(*config_);
   health_->apply(snapshot_);
+  certificates_->adopt(config_, snapshot_->tls);
   warn_of_restarts(*config_);
   log_.info("reload: configuration {} is in use", snapshot_->generation);
 }

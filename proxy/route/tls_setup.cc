@@ -43,7 +43,24 @@ bool wants_same(const conf::Listener& a, const conf::Listener& b) {
   return a.default_certificate == b.default_certificate;
 }
 
+void note_certificates(const conf::Config& config, const net::TlsServer& server, TlsSetup& setup) {
+  for (std::size_t i = 0; i < config.certificates.size(); ++i) {
+    setup.certificates.push_back({config.certificates[i].chain, server.certificates()[i]});
+  }
+}
+
 }  // namespace
+
+TlsFileMarks mark_tls_files(const conf::Config& config) {
+  TlsFileMarks files;
+  const auto mark = [&files](const std::string& path) { files.emplace(path, FileMark::of(path)); };
+  for (const conf::Certificate& certificate : config.certificates) {
+    mark(certificate.chain);
+    mark(certificate.key);
+  }
+  for (const std::string& path : config.tls.ticket_keys) mark(path);
+  return files;
+}
 
 std::shared_ptr<const net::TlsServer> TlsSetup::find(const conf::Address& listener, unsigned worker) const {
   const auto found = std::ranges::find(listeners, listener, &Front::address);
@@ -53,6 +70,7 @@ std::shared_ptr<const net::TlsServer> TlsSetup::find(const conf::Address& listen
 std::expected<TlsSetupRef, std::vector<std::string>> build_tls_setup(const conf::Config& config,
                                                                      const TlsSetupOptions& options) {
   auto setup = std::make_shared<TlsSetup>();
+  setup->files = mark_tls_files(config);
   std::vector<std::string> errors;
   std::vector<const conf::Listener*> made;
   for (const conf::Listener& listener : config.listeners) {
@@ -71,6 +89,7 @@ std::expected<TlsSetupRef, std::vector<std::string>> build_tls_setup(const conf:
       }
       front.servers.push_back(std::move(*server));
     }
+    if (made.empty() && !front.servers.empty()) note_certificates(config, *front.servers.front(), *setup);
     made.push_back(&listener);
     setup->listeners.push_back(std::move(front));
   }

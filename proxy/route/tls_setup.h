@@ -4,17 +4,25 @@
 #pragma once
 
 #include <expected>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/file_mark.h"
 #include "conf/config.h"
 #include "net/key_files.h"
 #include "net/ticket_keys.h"
 #include "net/tls.h"
 
 namespace vignette::proxy {
+
+// Every file that the TLS of a configuration is made of.
+using TlsFileMarks = std::map<std::string, FileMark>;
+// May block.
+TlsFileMarks mark_tls_files(const conf::Config& config);
 
 struct TlsSetup {
   struct Front {
@@ -25,6 +33,12 @@ struct TlsSetup {
   std::vector<Front> listeners;             // those with TLS
   std::vector<net::TicketKey> ticket_keys;  // empty: random ones
   Duration ticket_rotation{};
+  struct Certificate {
+    std::string file;
+    net::CertificateNames covers;
+  };
+  std::vector<Certificate> certificates;  // as in the configuration; none without a listener with TLS
+  TlsFileMarks files;                     // before they were read
 
   // Null: the listener has no TLS in this configuration.
   std::shared_ptr<const net::TlsServer> find(const conf::Address& listener, unsigned worker) const;
