@@ -79,6 +79,7 @@ struct LimitOptions {
 };
 
 struct TimeoutOptions {
+  milliseconds handshake{10'000};   // TLS of a client's connection
   milliseconds header{10'000};      // for a whole request head; 408
   milliseconds body_stall{30'000};  // no byte of a request body
   milliseconds send_stall{60'000};  // no byte of a response taken
@@ -87,11 +88,24 @@ struct TimeoutOptions {
   milliseconds drain{30'000};       // after SIGTERM, for requests in flight
 };
 
+enum class TlsPolicy : std::uint8_t { intermediate, modern };
+
+enum class VerifyClients : std::uint8_t { off, optional, required };
+
+struct MutualTls {
+  VerifyClients verify = VerifyClients::required;
+  std::string ca;   // PEM: who may have signed clients' certificates
+  std::string crl;  // PEM; empty = none is revoked
+  bool operator==(const MutualTls&) const = default;
+};
+
 struct Listener {
   Position where;
   Address address;  // an IP literal or a unix socket
   bool tls = false;
+  TlsPolicy tls_policy = TlsPolicy::intermediate;
   std::string default_certificate;  // a name that a certificate covers; empty = the first certificate's
+  std::optional<MutualTls> mtls;    // nullopt = clients are not asked for certificates
   // Every request is answered 301 (308 when not GET or HEAD) to https on this port; 443 is left out of
   // the URL. nullopt = requests are served.
   std::optional<std::uint16_t> redirect_https_port;

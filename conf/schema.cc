@@ -140,6 +140,8 @@ std::vector<Option> limit_options() {
 std::vector<Option> timeout_options() {
   using T = TimeoutOptions;
   return {
+      value("handshake", &T::handshake, duration(kTick, minutes(10)), Reload::live,
+            "Time for a client's whole TLS handshake; after it the connection is closed."),
       value("header", &T::header, duration(kTick, minutes(10)), Reload::live,
             "Time for a whole request head, from its first byte; after it 408."),
       value("body_stall", &T::body_stall, duration(kTick, hours(1)), Reload::live,
@@ -182,6 +184,43 @@ Option redirect_https() {
   return option;
 }
 
+// Ours, and what AWS calls policies of the same versions.
+Type<TlsPolicy> tls_policy() {
+  using enum TlsPolicy;
+  auto type = choice<TlsPolicy>({{"intermediate", intermediate},
+                                 {"modern", modern},
+                                 {"ELBSecurityPolicy-TLS13-1-2-2021-06", intermediate},
+                                 {"ELBSecurityPolicy-TLS13-1-2-Res-2021-06", intermediate},
+                                 {"ELBSecurityPolicy-FS-1-2-Res-2020-10", intermediate},
+                                 {"ELBSecurityPolicy-TLS13-1-3-2021-06", modern},
+                                 {"TLSv1.2_2021", intermediate},
+                                 {"TLSv1.2_2025", intermediate},
+                                 {"TLSv1.3_2025", modern}});
+  return type;
+}
+
+std::vector<Option> mtls_options() {
+  using M = MutualTls;
+  return {
+      value("verify", &M::verify,
+            choice<VerifyClients>({{"required", VerifyClients::required},
+                                   {"optional", VerifyClients::optional},
+                                   {"off", VerifyClients::off}}),
+            Reload::live,
+            "`\"required\"` ends the handshake of a client without a certificate, `\"optional\"` lets it in; "
+            "both "
+            "end it when there is one that is not good. `\"off\"` asks for none."),
+      required(
+          value("ca", &M::ca, file_path(), Reload::live,
+                "PEM file of the authorities whose certificates clients may show. Their names are sent to "
+                "clients.")),
+      value(
+          "crl", &M::crl, file_path(), Reload::live,
+          "PEM file of revoked certificates, with a list of each authority in a client's chain. One that is "
+          "missing or has expired lets nobody in."),
+  };
+}
+
 std::vector<Option> listener_options() {
   return {
       required(value("address", &Listener::address, listen_address(), Reload::live,
@@ -189,10 +228,28 @@ std::vector<Option> listener_options() {
       value("tls", &Listener::tls, boolean(), Reload::live,
             "Speak TLS 1.2 or 1.3 with the certificates of this file, chosen by server name. Without it, "
             "plain HTTP."),
+      value(
+          "tls_policy", &Listener::tls_policy, tls_policy(), Reload::live,
+          "`\"intermediate\"` speaks TLS 1.2 and 1.3, `\"modern\"` 1.3 only. Both have forward secrecy and "
+          "authenticated encryption only: X25519 or P-256; AES-128-GCM, ChaCha20-Poly1305 (first for clients "
+          "that "
+          "want it first) and AES-256-GCM. The other names are those of AWS's policies for load balancers "
+          "and "
+          "CloudFront with the same lowest version; ciphers of theirs that have neither are left out. Needs "
+          "`tls`."),
       value("default_certificate", &Listener::default_certificate, text("host name"), Reload::live,
             "A name that a `[[certificate]]` covers: its certificate is shown to clients that name no "
             "server, or "
             "one that no certificate covers. Without it, the first `[[certificate]]`. Needs `tls`."),
+      maybe_table(
+          "mtls", &Listener::mtls, mtls_options(),
+          "Clients show certificates (mutual TLS). Servers are told by `X-Client-Cert-Verify` (`SUCCESS`, or "
+          "`NONE` when there is none), `X-Client-Cert-Subject` (RFC 4514) and `X-Client-Cert-Fingerprint` "
+          "(SHA-256 in hexadecimal); fields called `X-Client-Cert-*` never pass from any client, on any "
+          "listener. An answer to a client with a certificate is stored as one to a request with "
+          "`Authorization`: only when it says that it may be. The files are looked at as those of "
+          "certificates are (`tls.poll`); a change also ends the resumption of sessions that began "
+          "before. Needs `tls`."),
       redirect_https(),
   };
 }

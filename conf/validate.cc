@@ -53,7 +53,7 @@ void check_duplicate_address(Context& context, const Address& address, const Pos
 // Keys that mean something only with `tls`.
 void check_tls_keys(Context& context, const Node& node, const Listener& listener) {
   if (listener.tls) return;
-  for (const char* key : {"default_certificate"}) {
+  for (const char* key : {"tls_policy", "default_certificate", "mtls"}) {
     if (const Member* member = node.find_member(key)) {
       context.error(member->at, fmt::format("\"{}\" needs a listener with tls", key));
     }
@@ -88,7 +88,9 @@ void check_listeners(Context& context, const Node& root, const Config& config) {
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 bool is_hidden(const std::string& path) { return ::access(path.c_str(), R_OK) != 0 && errno == EACCES; }
 
-bool has_own_tls(const Listener& listener) { return listener.tls && !listener.default_certificate.empty(); }
+bool has_own_tls(const Listener& listener) {
+  return listener.tls && (!listener.default_certificate.empty() || listener.mtls);
+}
 
 // What listeners ask of certificates that are fine by themselves.
 void check_listener_tls(Context& context, const Checks& checks, const Config& config) {

@@ -32,12 +32,21 @@ struct CertificateNames {
 class KeyFiles;
 class TicketKeys;
 
+// Whether clients show certificates.
+enum class ClientCertificates : std::uint8_t { off, optional, required };
+struct ClientVerification {
+  ClientCertificates mode = ClientCertificates::off;
+  std::string ca_file = {};   // PEM; with the other modes
+  std::string crl_file = {};  // PEM, a list of each authority in a chain; empty: nothing is revoked
+};
+
 struct TlsServerOptions {
   std::vector<TlsCertificate> certificates = {};  // at least one
   // A name that a certificate covers: what answers clients that name nothing, or nothing known. Empty: the
   // first certificate, and those of other algorithms for its first name.
   std::string default_name = {};
   TlsVersion min_version = TlsVersion::tls1_2;
+  ClientVerification clients = {};
   std::vector<std::string> alpn = {};  // in order of preference; none of the client's: goes on without ALPN
   // Shared by several TlsServers, so that a ticket of one resumes at the other; outlives them. Null: keys of
   // its own.

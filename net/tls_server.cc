@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "net/certificate.h"
+#include "net/client_checks.h"
 #include "net/key_files.h"
 #include "net/tls_context.h"
 
@@ -165,7 +166,8 @@ int handle_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
   return found.is_current ? 1 : 2;
 }
 
-void set_server(SSL_CTX* context, const TlsServerOptions& options, TlsServer::Impl& impl) {
+void set_server(SSL_CTX* context, const TlsServerOptions& options, const ClientChecks& clients,
+                TlsServer::Impl& impl) {
   SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_min_proto_version(context,
                                 options.min_version == TlsVersion::tls1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
@@ -173,6 +175,7 @@ void set_server(SSL_CTX* context, const TlsServerOptions& options, TlsServer::Im
   SSL_CTX_set_num_tickets(context, 1);
   SSL_CTX_set_timeout(context, static_cast<long>(options.ticket_life.count()));
   SSL_CTX_set_app_data(context, &impl);
+  clients.set(context);
   VCHECK(SSL_CTX_set_tlsext_ticket_key_evp_cb(context, handle_ticket) == 1);
   SSL_CTX_set_tlsext_servername_callback(context, select_certificate);
   SSL_CTX_set_tlsext_servername_arg(context, &impl);
@@ -193,6 +196,9 @@ class ServerBuilder {
       impl_->own_tickets = std::make_unique<TicketKeys>(impl_->clock);
       impl_->tickets = impl_->own_tickets.get();
     }
+    auto clients = ClientChecks::load(options_.clients);
+    if (!clients) return std::unexpected(clients.error());
+    clients_ = std::move(*clients);
     KeyFiles read_afresh;
     for (const TlsCertificate& files : options_.certificates) {
       auto served = load(files, options_.keys ? *options_.keys : read_afresh);
@@ -216,7 +222,7 @@ class ServerBuilder {
     ContextPtr context(SSL_CTX_new(TLS_server_method()));
     VCHECK(context);
     set_common(context.get());
-    set_server(context.get(), options_, *impl_);
+    set_server(context.get(), options_, clients_, *impl_);
     std::vector<std::size_t>& indices = impl_->certificates.emplace_back();
     for (const auto& [algorithm, index] : group) {
       install(context.get(), index);
@@ -241,6 +247,7 @@ class ServerBuilder {
   std::unique_ptr<TlsServer::Impl> impl_ = std::make_unique<TlsServer::Impl>();
   std::vector<Served> certificates_;
   std::map<Group, std::size_t> contexts_;
+  ClientChecks clients_;
   std::string wrong_;
 };
 

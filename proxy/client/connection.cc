@@ -34,14 +34,20 @@ ClientFacts facts_of(const net::Stream& stream, std::optional<std::uint16_t> red
   return facts;
 }
 
-net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, bool tls,
-                                 std::shared_ptr<const net::TlsServer> server,
-                                 std::optional<std::uint16_t> redirect_https_port) {
+// Of a listener as it was when the connection came.
+struct ListenerFacts {
+  bool tls = false;
+  bool asks_certificate = false;
+  std::optional<std::uint16_t> redirect_https_port;
+};
+
+net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, ListenerFacts listener,
+                                 std::shared_ptr<const net::TlsServer> server) {
   OpenCount open(context.node.metrics.connections_open);
-  ClientFacts facts = facts_of(stream, redirect_https_port);
-  if (tls) {
+  ClientFacts facts = facts_of(stream, listener.redirect_https_port);
+  if (listener.tls) {
     if (!server) co_return;  // a reload took TLS away
-    TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.header;
+    TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.handshake;
     auto secured = co_await net::tls_accept(std::move(stream), *server, deadline);
     if (!secured) {
       context.node.metrics.handshake_failed(context.index, secured.error().code);
@@ -51,6 +57,10 @@ net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, boo
     stream = std::move(*secured);
     context.node.metrics.handshake(context.index, stream.tls_info());
     facts.tls = true;
+    if (listener.asks_certificate) {
+      facts.certificate = std::make_shared<const net::PeerCertificate>(
+          stream.peer_certificate().value_or(net::PeerCertificate()));
+    }
     facts.tls_version = tls_version_name(stream.tls_info());
   }
   H1Connection connection(context, std::move(stream), facts);
@@ -61,10 +71,13 @@ net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, boo
 
 void start_connection(WorkerContext& context, net::Stream stream, const conf::Listener& listener) {
   context.node.metrics.connections_accepted.add(context.index);
-  context.loop.spawn_named(
-      "connection", serve_connection, std::ref(context), std::move(stream), listener.tls,
-      listener.tls && context.tls ? context.tls->find(listener.address, context.index) : nullptr,
-      listener.redirect_https_port);
+  const ListenerFacts facts{
+      .tls = listener.tls,
+      .asks_certificate = listener.mtls && listener.mtls->verify != conf::VerifyClients::off,
+      .redirect_https_port = listener.redirect_https_port};
+  auto server = facts.tls && context.tls ? context.tls->find(listener.address, context.index) : nullptr;
+  context.loop.spawn_named("connection", serve_connection, std::ref(context), std::move(stream), facts,
+                           std::move(server));
 }
 
 }  // namespace vignette::proxy

@@ -10,6 +10,14 @@ namespace {
 
 constexpr std::chrono::seconds kTicketLife = std::chrono::hours(4);
 
+net::ClientVerification client_verification(const conf::MutualTls& options) {
+  using enum conf::VerifyClients;
+  const auto mode = options.verify == required   ? net::ClientCertificates::required
+                    : options.verify == optional ? net::ClientCertificates::optional
+                                                 : net::ClientCertificates::off;
+  return {mode, options.ca, options.crl};
+}
+
 net::TlsServerOptions server_options(const conf::Config& config, const conf::Listener& listener,
                                      const TlsSetupOptions& setup) {
   net::TlsServerOptions options;
@@ -17,6 +25,8 @@ net::TlsServerOptions server_options(const conf::Config& config, const conf::Lis
     options.certificates.push_back({certificate.chain, certificate.key});
   }
   options.default_name = listener.default_certificate;
+  if (listener.tls_policy == conf::TlsPolicy::modern) options.min_version = net::TlsVersion::tls1_3;
+  if (listener.mtls) options.clients = client_verification(*listener.mtls);
   options.alpn = {"http/1.1"};
   options.tickets = setup.tickets;
   options.ticket_life = kTicketLife;
@@ -40,7 +50,7 @@ std::expected<net::TicketKey, std::string> read_ticket_key(const std::string& pa
 
 // Listeners that want the same share what serves them.
 bool wants_same(const conf::Listener& a, const conf::Listener& b) {
-  return a.default_certificate == b.default_certificate;
+  return a.default_certificate == b.default_certificate && a.tls_policy == b.tls_policy && a.mtls == b.mtls;
 }
 
 void note_certificates(const conf::Config& config, const net::TlsServer& server, TlsSetup& setup) {
@@ -59,6 +69,11 @@ TlsFileMarks mark_tls_files(const conf::Config& config) {
     mark(certificate.key);
   }
   for (const std::string& path : config.tls.ticket_keys) mark(path);
+  for (const conf::Listener& listener : config.listeners) {
+    if (!listener.mtls) continue;
+    mark(listener.mtls->ca);
+    mark(listener.mtls->crl);
+  }
   return files;
 }
 
