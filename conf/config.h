@@ -124,6 +124,10 @@ struct Certificate {
   std::string key;    // PEM
   // Not empty: when neither file exists, both are made at start, self-signed for these names.
   std::vector<std::string> self_signed;
+  // The issuer's word that it is not revoked, sent along (OCSP stapling): a file of it, or "fetch" to ask the
+  // responder that the certificate names. Empty = none is sent.
+  std::string ocsp;
+  static constexpr std::string_view kFetchOcsp = "fetch";
 };
 
 struct OriginServer {

@@ -280,6 +280,13 @@ std::vector<Option> tls_options() {
 
 std::vector<Option> certificate_options() {
   using C = Certificate;
+  auto ocsp = file_path();
+  ocsp.name = "path or word";
+  ocsp.range = "\"fetch\" or a path";
+  ocsp.parse = [path = ocsp.parse](Context& context, const Node& node) -> std::optional<std::string> {
+    const bool word = node.is(Node::Kind::string) && node.text == Certificate::kFetchOcsp;
+    return word ? std::optional(node.text) : path(context, node);
+  };
   return {
       required(value("chain", &C::chain, path_to_be(), Reload::live,
                      "PEM file: the certificate, then its intermediates.")),
@@ -287,6 +294,15 @@ std::vector<Option> certificate_options() {
       value("self_signed", &C::self_signed, list_of(text(), "list of strings"), Reload::live,
             "For trying things out: when neither file exists they are made at start, self-signed for these "
             "names and addresses. Browsers will warn."),
+      value("ocsp", &C::ocsp, ocsp, Reload::live,
+            "What the issuer says of this certificate (OCSP), sent along to clients that want it (stapling): "
+            "a file "
+            "with a DER answer, read again when it changes, or `\"fetch\"` to ask the responder that the "
+            "certificate "
+            "names, in the background and again half-way to the end of each answer. Only an answer that says "
+            "\"good\", is signed by the issuer and is of this time goes along; what is wrong with another is "
+            "in "
+            "the log. The chain must hold the issuer's certificate."),
   };
 }
 

@@ -16,10 +16,12 @@
 
 #include <fmt/core.h>
 
+#include "base/check.h"
 #include "base/fd.h"
 #include "net/address.h"
 #include "net/certificate.h"
 #include "net/tls.h"
+#include "net/tls_context.h"
 
 namespace vignette::net {
 namespace {
@@ -120,6 +122,24 @@ std::int64_t unix_time(const ASN1_TIME* time) {
 }
 
 }  // namespace
+
+std::expected<CertificateChain, std::string> read_chain(const std::string& path) {
+  ERR_clear_error();
+  const BioPtr file(BIO_new_file(path.c_str(), "r"));
+  if (!file) return std::unexpected(openssl_reason());
+  CertificateChain chain;
+  chain.leaf.reset(PEM_read_bio_X509_AUX(file.get(), nullptr, nullptr, nullptr));
+  if (!chain.leaf) return std::unexpected(openssl_reason());
+  chain.rest.reset(sk_X509_new_null());
+  while (CertificatePtr next{PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr)}) {
+    VCHECK(sk_X509_push(chain.rest.get(), next.get()) > 0);
+    (void)next.release();
+  }
+  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  std::string wrong = openssl_reason();
+  if (!at_end) return std::unexpected(std::move(wrong));
+  return chain;
+}
 
 CertificateNames names_of(X509* certificate) {
   CertificateNames result;

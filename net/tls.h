@@ -16,9 +16,12 @@ namespace vignette::net {
 
 enum class TlsVersion : std::uint8_t { tls1_2, tls1_3 };
 
+class Staple;
+
 struct TlsCertificate {
-  std::string chain_file;  // PEM, the server's own first
-  std::string key_file;    // PEM, matching
+  std::string chain_file;                     // PEM, the server's own first
+  std::string key_file;                       // PEM, matching
+  std::shared_ptr<const Staple> staple = {};  // sent along to clients that ask for it; null: nothing is
 };
 
 // What a certificate covers: DNS names (lower case, wildcards as they are) and addresses.

@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "net/ocsp.h"
 #include "net/ticket_keys.h"
 #include "net/tls.h"
 
 struct ssl_ctx_st;
+struct x509_st;
 
 namespace vignette::net {
 
@@ -20,6 +22,11 @@ struct ContextDeleter {
   void operator()(ssl_ctx_st* context) const;
 };
 using ContextPtr = std::unique_ptr<ssl_ctx_st, ContextDeleter>;
+
+struct StapledLeaf {
+  const x509_st* leaf;  // one of the contexts'
+  std::shared_ptr<const Staple> staple;
+};
 
 struct TlsServer::Impl {
   SystemClock clock;
@@ -31,7 +38,8 @@ struct TlsServer::Impl {
   std::vector<CertificateNames> covered;                 // by each certificate
   std::unordered_map<std::string, std::size_t> by_name;  // lower case; wildcards as "*.example.com"
   std::vector<unsigned char> alpn;                       // as on the wire
-  std::size_t choose(std::string_view host) const;       // a context
+  std::vector<StapledLeaf> staples;
+  std::size_t choose(std::string_view host) const;  // a context
 };
 
 struct TlsClient::Impl {

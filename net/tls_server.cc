@@ -53,6 +53,19 @@ int select_certificate(SSL* ssl, int*, void* argument) {
   return SSL_TLSEXT_ERR_OK;
 }
 
+// Whatever is known goes along; a client that wants it decides what it makes of nothing.
+int staple(SSL* ssl, void* argument) {
+  const auto& impl = *static_cast<const TlsServer::Impl*>(argument);
+  const auto found = std::ranges::find(impl.staples, SSL_get_certificate(ssl), &StapledLeaf::leaf);
+  if (found == impl.staples.end()) return SSL_TLSEXT_ERR_NOACK;
+  const auto answer = found->staple->get(impl.clock.wall().time_since_epoch().count());
+  if (!answer) return SSL_TLSEXT_ERR_NOACK;
+  void* copy = OPENSSL_memdup(answer->der.data(), answer->der.size());
+  if (!copy) return SSL_TLSEXT_ERR_NOACK;
+  SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(answer->der.size()));
+  return SSL_TLSEXT_ERR_OK;
+}
+
 std::expected<KeyPtr, std::string> read_key(const std::string& path, KeyFiles& keys) {
   const auto text = keys.read(path);
   if (!text) return std::unexpected(text.error());
@@ -62,28 +75,13 @@ std::expected<KeyPtr, std::string> read_key(const std::string& path, KeyFiles& k
   return key;
 }
 
-// "" or what is wrong.
-std::string read_chain(const std::string& path, Served& into) {
-  const BioPtr file(BIO_new_file(path.c_str(), "r"));
-  if (!file) return openssl_reason();
-  into.leaf.reset(PEM_read_bio_X509_AUX(file.get(), nullptr, nullptr, nullptr));
-  if (!into.leaf) return openssl_reason();
-  into.chain.reset(sk_X509_new_null());
-  while (CertificatePtr next{PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr)}) {
-    VCHECK(sk_X509_push(into.chain.get(), next.get()) > 0);
-    (void)next.release();
-  }
-  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  const std::string wrong = openssl_reason();
-  return at_end ? std::string() : wrong;
-}
-
 std::expected<Served, std::string> load(const TlsCertificate& files, KeyFiles& keys) {
-  Served served;
-  ERR_clear_error();
-  if (const std::string wrong = read_chain(files.chain_file, served); !wrong.empty()) {
-    return std::unexpected(fmt::format("cannot use certificate chain {}: {}", files.chain_file, wrong));
+  auto chain = read_chain(files.chain_file);
+  if (!chain) {
+    return std::unexpected(
+        fmt::format("cannot use certificate chain {}: {}", files.chain_file, chain.error()));
   }
+  Served served{.leaf = std::move(chain->leaf), .chain = std::move(chain->rest), .key = {}, .covers = {}};
   auto key = read_key(files.key_file, keys);
   if (key && X509_check_private_key(served.leaf.get(), key->get()) != 1) {
     key = std::unexpected(openssl_reason());
@@ -176,6 +174,10 @@ void set_server(SSL_CTX* context, const TlsServerOptions& options, const ClientC
   SSL_CTX_set_timeout(context, static_cast<long>(options.ticket_life.count()));
   SSL_CTX_set_app_data(context, &impl);
   clients.set(context);
+  if (!impl.staples.empty()) {
+    SSL_CTX_set_tlsext_status_cb(context, staple);
+    SSL_CTX_set_tlsext_status_arg(context, &impl);
+  }
   VCHECK(SSL_CTX_set_tlsext_ticket_key_evp_cb(context, handle_ticket) == 1);
   SSL_CTX_set_tlsext_servername_callback(context, select_certificate);
   SSL_CTX_set_tlsext_servername_arg(context, &impl);
@@ -204,6 +206,7 @@ class ServerBuilder {
       auto served = load(files, options_.keys ? *options_.keys : read_afresh);
       if (!served) return std::unexpected(served.error());
       impl_->covered.push_back(served->covers);
+      if (files.staple) impl_->staples.push_back({served->leaf.get(), files.staple});
       certificates_.push_back(std::move(*served));
     }
     const std::map<std::string, Group> groups = group_by_name(certificates_);

@@ -260,7 +260,6 @@ bool Server::build_first_snapshot() {
     return false;
   }
   snapshot_ = std::move(*built);
-  apply_ticket_keys(*snapshot_->tls, tickets_);
   return true;
 }
 
@@ -339,6 +338,7 @@ void Server::watch_signals() {
 }
 
 void Server::watch_certificates() {
+  ocsp_ = std::make_unique<OcspKeeper>(node_, loop_);
   certificates_ =
       std::make_unique<CertificateKeeper>(CertificateKeeper::Parts{.loop = loop_,
                                                                    .pool = *load_pool_,
@@ -347,12 +347,20 @@ void Server::watch_certificates() {
                                                                    .options = snapshot_options(0).tls,
                                                                    .apply = [this](TlsSetupRef setup) {
                                                                      warn_of_kept_keys();
-                                                                     apply_ticket_keys(*setup, tickets_);
                                                                      for (auto& worker : workers_)
                                                                        worker->apply_tls(setup);
+                                                                     use_tls(setup);
                                                                    }});
   certificates_->adopt(config_, snapshot_->tls);
   certificates_->start();
+  use_tls(snapshot_->tls);
+}
+
+// What a setup has beside what workers do with it.
+void Server::use_tls(const TlsSetupRef& setup) {
+  for (const std::string& warning : setup->warnings) log_.warn("{}", warning);
+  apply_ticket_keys(*setup, tickets_);
+  ocsp_->adopt(setup);
 }
 
 // Hands bound sockets to workers, and takes away listeners that the configuration no longer has.
@@ -409,6 +417,7 @@ net::Task<void> Server::drain_strand(Server& server) {
 void Server::stop_all() {
   admin_.reset();
   health_.reset();
+  ocsp_.reset();
   load_pool_.reset();  // a load under way is waited for
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();

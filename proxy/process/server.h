@@ -36,6 +36,7 @@
 #include "proxy/process/health.h"
 #include "proxy/process/hot_keeper.h"
 #include "proxy/process/node_worker.h"
+#include "proxy/process/ocsp_keeper.h"
 #include "proxy/process/purge_keeper.h"
 
 namespace vignette::proxy {
@@ -71,6 +72,7 @@ class Server {
   void announce();
   void watch_signals();
   void watch_certificates();
+  void use_tls(const TlsSetupRef& setup);
 
   // server_reload.cc
   enum class Reload : std::uint8_t { none, loading, again };  // again: SIGHUP came while one was loading
@@ -135,6 +137,7 @@ class Server {
   SnapshotRef snapshot_;
   std::unique_ptr<HealthChecker> health_;
   std::unique_ptr<CertificateKeeper> certificates_;
+  std::unique_ptr<OcspKeeper> ocsp_;
   WarmDesk warm_;
   std::size_t next_to_warm_ = 0;           // of the workers
   std::unique_ptr<HotKeeper> hot_keeper_;  // null: nothing outlives the process

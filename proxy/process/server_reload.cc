@@ -67,11 +67,11 @@ void Server::apply(SnapshotRef snapshot) {
   config_ = snapshot->config;
   snapshot_ = std::move(snapshot);
   set_log_level();
-  apply_ticket_keys(*snapshot_->tls, tickets_);
   for (auto& worker : workers_) worker->apply(snapshot_);
   apply_listeners(*config_);
   health_->apply(snapshot_);
   certificates_->adopt(config_, snapshot_->tls);
+  use_tls(snapshot_->tls);
   warn_of_restarts(*config_);
   log_.info("reload: configuration {} is in use", snapshot_->generation);
 }

@@ -18,11 +18,16 @@ net::ClientVerification client_verification(const conf::MutualTls& options) {
   return {mode, options.ca, options.crl};
 }
 
+std::shared_ptr<net::Staple> staple_of(const TlsSetup& setup, const std::string& chain_file) {
+  const auto found = std::ranges::find(setup.staples, chain_file, &TlsSetup::Stapled::chain_file);
+  return found == setup.staples.end() ? nullptr : found->staple;
+}
+
 net::TlsServerOptions server_options(const conf::Config& config, const conf::Listener& listener,
-                                     const TlsSetupOptions& setup) {
+                                     const TlsSetupOptions& setup, const TlsSetup& made) {
   net::TlsServerOptions options;
   for (const conf::Certificate& certificate : config.certificates) {
-    options.certificates.push_back({certificate.chain, certificate.key});
+    options.certificates.push_back({certificate.chain, certificate.key, staple_of(made, certificate.chain)});
   }
   options.default_name = listener.default_certificate;
   if (listener.tls_policy == conf::TlsPolicy::modern) options.min_version = net::TlsVersion::tls1_3;
@@ -53,6 +58,37 @@ bool wants_same(const conf::Listener& a, const conf::Listener& b) {
   return a.default_certificate == b.default_certificate && a.tls_policy == b.tls_policy && a.mtls == b.mtls;
 }
 
+std::int64_t unix_now() { return SystemClock().wall().time_since_epoch().count(); }
+
+// "" or why there is nothing to go along with a certificate.
+std::string read_staple(const conf::Certificate& certificate, TlsSetup::Stapled& stapled) {
+  if (certificate.ocsp == conf::Certificate::kFetchOcsp) {
+    auto request = net::make_ocsp_request(certificate.chain);
+    if (!request) return request.error();
+    stapled.request = std::move(*request);
+    return "";
+  }
+  const auto bytes = net::KeyFiles().read(certificate.ocsp);
+  if (!bytes) return bytes.error();
+  auto answer = net::read_ocsp_answer(certificate.chain, *bytes, unix_now());
+  if (!answer) return answer.error();
+  stapled.staple->set(std::make_shared<const net::OcspAnswer>(std::move(*answer)));
+  return "";
+}
+
+void make_staples(const conf::Config& config, TlsSetup& setup) {
+  for (const conf::Certificate& certificate : config.certificates) {
+    if (certificate.ocsp.empty()) continue;
+    TlsSetup::Stapled stapled{certificate.chain, std::make_shared<net::Staple>(), std::nullopt};
+    const std::string wrong = read_staple(certificate, stapled);
+    if (!wrong.empty()) {
+      setup.warnings.push_back(fmt::format("ocsp = \"{}\" of {}: {}; nothing is stapled", certificate.ocsp,
+                                           certificate.chain, wrong));
+    }
+    setup.staples.push_back(std::move(stapled));
+  }
+}
+
 void note_certificates(const conf::Config& config, const net::TlsServer& server, TlsSetup& setup) {
   for (std::size_t i = 0; i < config.certificates.size(); ++i) {
     setup.certificates.push_back({config.certificates[i].chain, server.certificates()[i]});
@@ -67,6 +103,8 @@ TlsFileMarks mark_tls_files(const conf::Config& config) {
   for (const conf::Certificate& certificate : config.certificates) {
     mark(certificate.chain);
     mark(certificate.key);
+    if (!certificate.ocsp.empty() && certificate.ocsp != conf::Certificate::kFetchOcsp)
+      mark(certificate.ocsp);
   }
   for (const std::string& path : config.tls.ticket_keys) mark(path);
   for (const conf::Listener& listener : config.listeners) {
@@ -87,6 +125,7 @@ std::expected<TlsSetupRef, std::vector<std::string>> build_tls_setup(const conf:
   auto setup = std::make_shared<TlsSetup>();
   setup->files = mark_tls_files(config);
   std::vector<std::string> errors;
+  make_staples(config, *setup);
   std::vector<const conf::Listener*> made;
   for (const conf::Listener& listener : config.listeners) {
     if (!listener.tls) continue;
@@ -95,7 +134,7 @@ std::expected<TlsSetupRef, std::vector<std::string>> build_tls_setup(const conf:
     if (twin != made.end()) {
       front.servers = setup->listeners[static_cast<std::size_t>(twin - made.begin())].servers;
     }
-    const net::TlsServerOptions wanted = server_options(config, listener, options);
+    const net::TlsServerOptions wanted = server_options(config, listener, options, *setup);
     while (front.servers.size() < options.workers) {
       auto server = net::TlsServer::create(wanted);
       if (!server) {
@@ -138,7 +177,7 @@ std::optional<std::string> check_listener_tls(const conf::Config& config, const 
                                               net::KeyFiles* keys) {
   TlsSetupOptions options;
   options.keys = keys;
-  auto server = net::TlsServer::create(server_options(config, listener, options));
+  auto server = net::TlsServer::create(server_options(config, listener, options, TlsSetup()));
   return server ? std::nullopt : std::optional(server.error());
 }
 

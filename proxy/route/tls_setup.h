@@ -14,6 +14,7 @@
 #include "base/file_mark.h"
 #include "conf/config.h"
 #include "net/key_files.h"
+#include "net/ocsp.h"
 #include "net/ticket_keys.h"
 #include "net/tls.h"
 
@@ -38,7 +39,14 @@ struct TlsSetup {
     net::CertificateNames covers;
   };
   std::vector<Certificate> certificates;  // as in the configuration; none without a listener with TLS
-  TlsFileMarks files;                     // before they were read
+  struct Stapled {
+    std::string chain_file;
+    std::shared_ptr<net::Staple> staple;
+    std::optional<net::OcspRequest> request;  // whom to ask for it; nothing: it is of a file
+  };
+  std::vector<Stapled> staples;
+  std::vector<std::string> warnings;  // one line each: what does not keep the setup from being used
+  TlsFileMarks files;                 // before they were read
 
   // Null: the listener has no TLS in this configuration.
   std::shared_ptr<const net::TlsServer> find(const conf::Address& listener, unsigned worker) const;
