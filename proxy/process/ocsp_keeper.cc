@@ -19,14 +19,14 @@ namespace {
 
 constexpr Duration kAnswerTime = std::chrono::seconds(10);  // for connecting and the whole answer
 constexpr std::size_t kMaxAnswerBytes = 64 * 1024;
-constexpr Duration kShortestPause = std::chrono::minutes(1);
-constexpr Duration kLongestPause = std::chrono::hours(1);
+constexpr Duration kShortestRest = std::chrono::minutes(1);
+constexpr Duration kLongestRest = std::chrono::hours(1);
 
 // What is known of one certificate.
 struct Known {
   std::shared_ptr<const net::OcspAnswer> answer;
   TimePoint due{};
-  Duration pause = kShortestPause;  // after a failure
+  Duration pause = kShortestRest;  // after a failure
 };
 
 std::int64_t unix_seconds(const Clock& clock) { return clock.wall().time_since_epoch().count(); }
@@ -79,7 +79,7 @@ void OcspKeeper::adopt(TlsSetupRef setup) {
 
 net::Task<void> OcspKeeper::strand(std::shared_ptr<Shared> shared, TlsSetupRef setup) {
   for (;;) {
-    TimePoint next = shared->loop.now() + kLongestPause;
+    TimePoint next = shared->loop.now() + kLongestRest;
     for (const TlsSetup::Stapled& stapled : setup->staples) {
       if (!stapled.request) continue;
       if (shared->book[stapled.request->der].due <= shared->loop.now()) {
@@ -121,13 +121,13 @@ void OcspKeeper::Shared::note(Known& known, const TlsSetup::Stapled& stapled,
     node.log.warn("ocsp: {} says nothing of {} that could go along: {}; it is asked again in {} s",
                   stapled.request->url, stapled.chain_file, answer.error(),
                   std::chrono::ceil<std::chrono::seconds>(known.pause).count());
-    known.pause = std::min(known.pause * 2, kLongestPause);
+    known.pause = std::min(known.pause * 2, kLongestRest);
     return;
   }
-  known.pause = kShortestPause;
+  known.pause = kShortestRest;
   const std::int64_t half = (answer->next_update - answer->this_update) / 2;
   const std::chrono::seconds left(answer->this_update + half - unix_seconds(node.clock));
-  known.due = loop.now() + std::max<Duration>(left, kShortestPause);
+  known.due = loop.now() + std::max<Duration>(left, kShortestRest);
   known.answer = std::make_shared<const net::OcspAnswer>(std::move(*answer));
   stapled.staple->set(known.answer);
   node.log.info("ocsp: {} says that {} is good", stapled.request->url, stapled.chain_file);
