@@ -171,7 +171,9 @@ RequestFacts RequestFacts::of(const http::RequestHead& request) {
   RequestFacts facts;
   facts.method = request.method;
   facts.has_body = request.has_body();
-  facts.has_authorization = request.fields.has(FieldId::authorization);
+  // What a client has proved by its certificate counts like what it says in Authorization.
+  facts.has_authorization = request.fields.has(FieldId::authorization) ||
+                            request.fields.find("x-client-cert-fingerprint") != nullptr;
   facts.has_range = request.fields.has(FieldId::range);
   facts.no_store = http::request_directives(request.fields).no_store;
   return facts;

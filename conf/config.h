@@ -79,6 +79,7 @@ struct LimitOptions {
 };
 
 struct TimeoutOptions {
+  milliseconds handshake{10'000};   // TLS of a client's connection
   milliseconds header{10'000};      // for a whole request head; 408
   milliseconds body_stall{30'000};  // no byte of a request body
   milliseconds send_stall{60'000};  // no byte of a response taken
@@ -87,15 +88,36 @@ struct TimeoutOptions {
   milliseconds drain{30'000};       // after SIGTERM, for requests in flight
 };
 
+enum class TlsPolicy : std::uint8_t { intermediate, modern };
+
+enum class VerifyClients : std::uint8_t { off, optional, required };
+
+struct MutualTls {
+  VerifyClients verify = VerifyClients::required;
+  std::string ca;   // PEM: who may have signed clients' certificates
+  std::string crl;  // PEM; empty = none is revoked
+  bool operator==(const MutualTls&) const = default;
+};
+
 struct Listener {
   Position where;
   Address address;  // an IP literal or a unix socket
   bool tls = false;
   std::optional<bool> http2;  // nullopt: where TLS lets clients choose it
   bool speaks_http2() const { return http2.value_or(tls); }
+  TlsPolicy tls_policy = TlsPolicy::intermediate;
+  std::string default_certificate;  // a name that a certificate covers; empty = the first certificate's
+  std::optional<MutualTls> mtls;    // nullopt = clients are not asked for certificates
   // Every request is answered 301 (308 when not GET or HEAD) to https on this port; 443 is left out of
   // the URL. nullopt = requests are served.
   std::optional<std::uint16_t> redirect_https_port;
+};
+
+// What all listeners with TLS share.
+struct TlsOptions {
+  std::vector<std::string> ticket_keys;        // files; the first encrypts; empty = random keys
+  milliseconds ticket_rotation{6 * 3600'000};  // of random keys
+  milliseconds poll{10'000};                   // how often files are looked at for changes; 0 = never
 };
 
 struct Certificate {
@@ -104,6 +126,10 @@ struct Certificate {
   std::string key;    // PEM
   // Not empty: when neither file exists, both are made at start, self-signed for these names.
   std::vector<std::string> self_signed;
+  // The issuer's word that it is not revoked, sent along (OCSP stapling): a file of it, or "fetch" to ask the
+  // responder that the certificate names. Empty = none is sent.
+  std::string ocsp;
+  static constexpr std::string_view kFetchOcsp = "fetch";
 };
 
 struct OriginServer {
@@ -282,6 +308,7 @@ struct Config {
   TimeoutOptions timeouts;
   GeoOptions geo;
   ImageOptions images;
+  TlsOptions tls;
   std::vector<Listener> listeners;
   std::vector<Certificate> certificates;
   std::vector<Origin> origins;  // sorted by name

@@ -27,7 +27,10 @@ struct Diagnostic {
 // answers with the reason when it is not; an empty function is not asked.
 struct Checks {
   using Reason = std::optional<std::string>;
-  std::function<Reason(const Certificate&)> certificate;  // both files exist; the key may not be readable
+  std::function<Reason(const Certificate&)> certificate;      // both files exist; the key may not be readable
+  std::function<Reason(const std::string& path)> ticket_key;  // it exists; it may not be readable
+  // A listener with TLS of its own, when all certificates are fine.
+  std::function<Reason(const Config&, const Listener&)> listener_tls;
   std::function<Reason(const std::string& path)> country_database;
   std::function<Reason(const std::string& path)> ca_file;
   std::function<Reason(std::string_view operations)> preset;

@@ -140,6 +140,8 @@ std::vector<Option> limit_options() {
 std::vector<Option> timeout_options() {
   using T = TimeoutOptions;
   return {
+      value("handshake", &T::handshake, duration(kTick, minutes(10)), Reload::live,
+            "Time for a client's whole TLS handshake; after it the connection is closed."),
       value("header", &T::header, duration(kTick, minutes(10)), Reload::live,
             "Time for a whole request head, from its first byte; after it 408."),
       value("body_stall", &T::body_stall, duration(kTick, hours(1)), Reload::live,
@@ -182,6 +184,43 @@ Option redirect_https() {
   return option;
 }
 
+// Ours, and what AWS calls policies of the same versions.
+Type<TlsPolicy> tls_policy() {
+  using enum TlsPolicy;
+  auto type = choice<TlsPolicy>({{"intermediate", intermediate},
+                                 {"modern", modern},
+                                 {"ELBSecurityPolicy-TLS13-1-2-2021-06", intermediate},
+                                 {"ELBSecurityPolicy-TLS13-1-2-Res-2021-06", intermediate},
+                                 {"ELBSecurityPolicy-FS-1-2-Res-2020-10", intermediate},
+                                 {"ELBSecurityPolicy-TLS13-1-3-2021-06", modern},
+                                 {"TLSv1.2_2021", intermediate},
+                                 {"TLSv1.2_2025", intermediate},
+                                 {"TLSv1.3_2025", modern}});
+  return type;
+}
+
+std::vector<Option> mtls_options() {
+  using M = MutualTls;
+  return {
+      value("verify", &M::verify,
+            choice<VerifyClients>({{"required", VerifyClients::required},
+                                   {"optional", VerifyClients::optional},
+                                   {"off", VerifyClients::off}}),
+            Reload::live,
+            "`\"required\"` ends the handshake of a client without a certificate, `\"optional\"` lets it in; "
+            "both "
+            "end it when there is one that is not good. `\"off\"` asks for none."),
+      required(
+          value("ca", &M::ca, file_path(), Reload::live,
+                "PEM file of the authorities whose certificates clients may show. Their names are sent to "
+                "clients.")),
+      value(
+          "crl", &M::crl, file_path(), Reload::live,
+          "PEM file of revoked certificates, with a list of each authority in a client's chain. One that is "
+          "missing or has expired lets nobody in."),
+  };
+}
+
 std::vector<Option> listener_options() {
   return {
       required(value("address", &Listener::address, listen_address(), Reload::live,
@@ -195,12 +234,65 @@ std::vector<Option> listener_options() {
             "it in the handshake (ALPN `h2`); without, those that begin with its preface get it (prior "
             "knowledge; "
             "there is no upgrade)."),
+      value(
+          "tls_policy", &Listener::tls_policy, tls_policy(), Reload::live,
+          "`\"intermediate\"` speaks TLS 1.2 and 1.3, `\"modern\"` 1.3 only. Both have forward secrecy and "
+          "authenticated encryption only: X25519 or P-256; AES-128-GCM, ChaCha20-Poly1305 (first for clients "
+          "that "
+          "want it first) and AES-256-GCM. The other names are those of AWS's policies for load balancers "
+          "and "
+          "CloudFront with the same lowest version; ciphers of theirs that have neither are left out. Needs "
+          "`tls`."),
+      value("default_certificate", &Listener::default_certificate, text("host name"), Reload::live,
+            "A name that a `[[certificate]]` covers: its certificate is shown to clients that name no "
+            "server, or "
+            "one that no certificate covers. Without it, the first `[[certificate]]`. Needs `tls`."),
+      maybe_table(
+          "mtls", &Listener::mtls, mtls_options(),
+          "Clients show certificates (mutual TLS). Servers are told by `X-Client-Cert-Verify` (`SUCCESS`, or "
+          "`NONE` when there is none), `X-Client-Cert-Subject` (RFC 4514) and `X-Client-Cert-Fingerprint` "
+          "(SHA-256 in hexadecimal); fields called `X-Client-Cert-*` never pass from any client, on any "
+          "listener. An answer to a client with a certificate is stored as one to a request with "
+          "`Authorization`: only when it says that it may be. The files are looked at as those of "
+          "certificates are (`tls.poll`); a change also ends the resumption of sessions that began "
+          "before. Needs `tls`."),
       redirect_https(),
+  };
+}
+
+std::vector<Option> tls_options() {
+  using T = TlsOptions;
+  return {
+      value(
+          "ticket_keys", &T::ticket_keys, list_of(path_to_be(), "list of paths"), Reload::live,
+          "Files with the keys of session tickets, so that a session that one node began resumes at any of a "
+          "fleet. Each is 80 random bytes (AES-256; `openssl rand 80`) or 48 (AES-128), as nginx's "
+          "`ssl_session_ticket_key` takes them. The first encrypts, all decrypt: to rotate, put a new file "
+          "in "
+          "front on each node after it was put behind on each. Whoever has a key can read what was sent in "
+          "sessions resumed with it. Without this the node makes keys of its own."),
+      value(
+          "ticket_rotation", &T::ticket_rotation, duration(seconds(1), hours(7 * 24)), Reload::live,
+          "After this time the node's own key for session tickets is replaced. Tickets of the key before are "
+          "accepted, and replaced. A ticket is good for 4 hours, and for no longer than this."),
+      value(
+          "poll", &T::poll, duration(milliseconds(0), hours(24)), Reload::live,
+          "How often the files of certificates and keys are looked at. When one has changed, all are read "
+          "again "
+          "and replace those in use at once, for new connections; files that do not work change nothing, and "
+          "the log says why. `0s` is never: SIGHUP and `POST /v1/certificates/reload` do the same."),
   };
 }
 
 std::vector<Option> certificate_options() {
   using C = Certificate;
+  auto ocsp = file_path();
+  ocsp.name = "path or word";
+  ocsp.range = "\"fetch\" or a path";
+  ocsp.parse = [path = ocsp.parse](Context& context, const Node& node) -> std::optional<std::string> {
+    const bool word = node.is(Node::Kind::string) && node.text == Certificate::kFetchOcsp;
+    return word ? std::optional(node.text) : path(context, node);
+  };
   return {
       required(value("chain", &C::chain, path_to_be(), Reload::live,
                      "PEM file: the certificate, then its intermediates.")),
@@ -208,6 +300,15 @@ std::vector<Option> certificate_options() {
       value("self_signed", &C::self_signed, list_of(text(), "list of strings"), Reload::live,
             "For trying things out: when neither file exists they are made at start, self-signed for these "
             "names and addresses. Browsers will warn."),
+      value("ocsp", &C::ocsp, ocsp, Reload::live,
+            "What the issuer says of this certificate (OCSP), sent along to clients that want it (stapling): "
+            "a file "
+            "with a DER answer, read again when it changes, or `\"fetch\"` to ask the responder that the "
+            "certificate "
+            "names, in the background and again half-way to the end of each answer. Only an answer that says "
+            "\"good\", is signed by the issuer and is of this time goes along; what is wrong with another is "
+            "in "
+            "the log. The chain must hold the issuer's certificate."),
   };
 }
 
@@ -239,9 +340,16 @@ std::vector<Option> build_schema() {
       table("cache", &C::cache, cache_options(), "The cache, shared by all workers."),
       table("limits", &C::limits, limit_options(), "What one client may send."),
       table("timeouts", &C::timeouts, timeout_options(), "How long one client may take."),
+      table("tls", &C::tls, tls_options(), "What all listeners with `tls` share."),
       tables("listener", &C::listeners, listener_options(), "An address where clients connect."),
-      tables("certificate", &C::certificates, certificate_options(),
-             "A certificate for the listeners with `tls`. The first is used when no name matches."),
+      tables(
+          "certificate", &C::certificates, certificate_options(),
+          "A certificate for the listeners with `tls`, for the names in it, exact or with one label as `*`. "
+          "Several may cover a name, such as one with an ECDSA key and one with RSA: a client is shown the "
+          "one "
+          "that it can check, ECDSA first, and of one kind the first in the file. The first of all is shown "
+          "to "
+          "clients that name no server, or an unknown one; see `default_certificate` of a listener."),
       [] {
         Option option{.key = "origin",
                       .shape = Option::Shape::map,

@@ -64,6 +64,16 @@ void check_duplicate_address(Context& context, const Address& address, const Pos
   }
 }
 
+// Keys that mean something only with `tls`.
+void check_tls_keys(Context& context, const Node& node, const Listener& listener) {
+  if (listener.tls) return;
+  for (const char* key : {"tls_policy", "default_certificate", "mtls"}) {
+    if (const Member* member = node.find_member(key)) {
+      context.error(member->at, fmt::format("\"{}\" needs a listener with tls", key));
+    }
+  }
+}
+
 void check_listeners(Context& context, const Node& root, const Config& config) {
   std::map<std::string, Position> seen;
   if (config.server.admin) {
@@ -81,6 +91,7 @@ void check_listeners(Context& context, const Node& root, const Config& config) {
     if (listener.tls && listener.redirect_https_port) {
       context.error(node.find("redirect")->at, "a listener with tls cannot redirect to https");
     }
+    check_tls_keys(context, node, listener);
   }
   if (root.find("listener") == nullptr) {
     const std::string file = config.files.empty() ? "" : config.files.front();
@@ -90,6 +101,22 @@ void check_listeners(Context& context, const Node& root, const Config& config) {
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 bool is_hidden(const std::string& path) { return ::access(path.c_str(), R_OK) != 0 && errno == EACCES; }
+
+bool has_own_tls(const Listener& listener) {
+  return listener.tls && (!listener.default_certificate.empty() || listener.mtls);
+}
+
+// What listeners ask of certificates that are fine by themselves.
+void check_listener_tls(Context& context, const Checks& checks, const Config& config) {
+  if (!checks.listener_tls) return;
+  for (const Certificate& pair : config.certificates) {
+    if (!exists(pair.chain)) return;  // made at start
+  }
+  for (const Listener& listener : config.listeners) {
+    if (!has_own_tls(listener)) continue;
+    if (auto wrong = checks.listener_tls(config, listener)) context.error(listener.where, std::move(*wrong));
+  }
+}
 
 void check_certificate(Context& context, const Node& node, const Checks& checks, const Certificate& pair) {
   const Node* chain = node.find("chain");
@@ -107,6 +134,20 @@ void check_certificate(Context& context, const Node& node, const Checks& checks,
   if (!checks.certificate || !is_hidden(pair.key)) file_path().parse(context, *key);
   if (context.errors() != before || !checks.certificate) return;
   if (auto wrong = checks.certificate(pair)) context.error(chain->at, std::move(*wrong));
+}
+
+void check_ticket_keys(Context& context, const Node& root, const Checks& checks, const TlsOptions& options) {
+  const Node* tls = root.find("tls");
+  const Node* files = tls && tls->is(Node::Kind::table) ? tls->find("ticket_keys") : nullptr;
+  if (!files || !files->is(Node::Kind::array) || files->items.size() != options.ticket_keys.size()) return;
+  for (std::size_t i = 0; i < options.ticket_keys.size(); ++i) {
+    const Node& node = files->items[i];
+    const std::string& path = options.ticket_keys[i];
+    const std::size_t before = context.errors();
+    if (!checks.ticket_key || !is_hidden(path)) file_path().parse(context, node);
+    if (context.errors() != before || !checks.ticket_key) continue;
+    if (auto wrong = checks.ticket_key(path)) context.error(node.at, std::move(*wrong));
+  }
 }
 
 void check_kind(Context& context, const Node& node, Origin& origin) {
@@ -233,9 +274,12 @@ void validate(Context& context, const Node& root, const Checks& checks, Config& 
   check_access_log(context, root, checks, config.log);
   check_cache(context, root, config.cache);
   check_listeners(context, root, config);
+  const std::size_t before = context.errors();
   for (std::size_t i = 0; i < config.certificates.size(); ++i) {
     check_certificate(context, item(root, "certificate", i), checks, config.certificates[i]);
   }
+  check_ticket_keys(context, root, checks, config.tls);
+  if (context.errors() == before) check_listener_tls(context, checks, config);
   for (Origin& origin : config.origins) {
     const Node& node = *root.find("origin")->find(origin.name);
     if (node.is(Node::Kind::table)) check_origin(context, node, checks, origin);

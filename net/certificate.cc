@@ -16,24 +16,16 @@
 
 #include <fmt/core.h>
 
+#include "base/check.h"
 #include "base/fd.h"
 #include "net/address.h"
+#include "net/certificate.h"
 #include "net/tls.h"
+#include "net/tls_context.h"
 
 namespace vignette::net {
 namespace {
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using CertificatePtr = std::unique_ptr<X509, Freer<X509_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using NamesPtr = std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES_free>>;
-using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
 struct FileCloser {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
@@ -117,12 +109,53 @@ void collect_alternative_names(X509* certificate, std::vector<std::string>& into
   }
 }
 
+std::string algorithm_of(const EVP_PKEY* key) {
+  if (!key) return "unknown";
+  const int kind = EVP_PKEY_get_base_id(key);
+  if (kind == EVP_PKEY_EC) return "ECDSA";
+  return kind == EVP_PKEY_RSA ? "RSA" : OBJ_nid2sn(kind);
+}
+
 std::int64_t unix_time(const ASN1_TIME* time) {
   std::tm parts{};
   return ASN1_TIME_to_tm(time, &parts) == 1 ? ::timegm(&parts) : 0;
 }
 
 }  // namespace
+
+std::expected<CertificateChain, std::string> read_chain(const std::string& path) {
+  ERR_clear_error();
+  const BioPtr file(BIO_new_file(path.c_str(), "r"));
+  if (!file) return std::unexpected(openssl_reason());
+  CertificateChain chain;
+  chain.leaf.reset(PEM_read_bio_X509_AUX(file.get(), nullptr, nullptr, nullptr));
+  if (!chain.leaf) return std::unexpected(openssl_reason());
+  chain.rest.reset(sk_X509_new_null());
+  while (CertificatePtr next{PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr)}) {
+    VCHECK(sk_X509_push(chain.rest.get(), next.get()) > 0);
+    (void)next.release();
+  }
+  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  std::string wrong = openssl_reason();
+  if (!at_end) return std::unexpected(std::move(wrong));
+  return chain;
+}
+
+CertificateNames names_of(X509* certificate) {
+  CertificateNames result;
+  collect_alternative_names(certificate, result.names);
+  if (result.names.empty()) {
+    char common[256];
+    if (X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, common, sizeof common) >
+        0) {
+      add_name(result.names, common);
+    }
+  }
+  result.algorithm = algorithm_of(X509_get0_pubkey(certificate));
+  result.not_before = unix_time(X509_get0_notBefore(certificate));
+  result.not_after = unix_time(X509_get0_notAfter(certificate));
+  return result;
+}
 
 std::expected<void, std::string> make_self_signed(std::span<const std::string> hosts,
                                                   const std::string& chain_path,
@@ -159,18 +192,7 @@ std::expected<CertificateNames, std::string> certificate_names(const std::string
     ERR_clear_error();
     return std::unexpected(fmt::format("no certificate in {}", chain_file));
   }
-  CertificateNames result;
-  collect_alternative_names(certificate.get(), result.names);
-  if (result.names.empty()) {
-    char common[256];
-    if (X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName, common,
-                                  sizeof common) > 0) {
-      add_name(result.names, common);
-    }
-  }
-  result.not_before = unix_time(X509_get0_notBefore(certificate.get()));
-  result.not_after = unix_time(X509_get0_notAfter(certificate.get()));
-  return result;
+  return names_of(certificate.get());
 }
 
 }  // namespace vignette::net

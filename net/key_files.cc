@@ -41,7 +41,7 @@ std::expected<std::string, std::string> KeyFiles::read(const std::string& path) 
   struct stat status{};
   if (!file || ::fstat(file.get(), &status) != 0) return reason_of(errno);
   auto bytes = read_to_end(file.get());
-  if (bytes) known_[path] = {status.st_dev, status.st_ino, status.st_size, status.st_mtim, *bytes};
+  if (bytes) known_[path] = {FileMark::of(status), *bytes};
   return bytes;
 }
 
@@ -51,10 +51,8 @@ std::expected<std::string, std::string> KeyFiles::recall(const std::string& path
   // Who may not even look cannot know that it is unchanged.
   if (found == known_.end() || ::stat(path.c_str(), &status) != 0) return reason_of(EACCES);
   const Known& was = found->second;
-  const bool same = was.device == status.st_dev && was.inode == status.st_ino && was.size == status.st_size &&
-                    was.modified.tv_sec == status.st_mtim.tv_sec &&
-                    was.modified.tv_nsec == status.st_mtim.tv_nsec;
-  if (!same) return std::unexpected("it has changed, and this process may not read it any more");
+  if (was.mark != FileMark::of(status))
+    return std::unexpected("it has changed, and this process may not read it any more");
   kept_.insert(path);
   return was.bytes;
 }

@@ -3,14 +3,13 @@
 // read, and never takes an old key for a new one.
 #pragma once
 
-#include <sys/types.h>
-
-#include <ctime>
 #include <expected>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string>
+
+#include "base/file_mark.h"
 
 namespace vignette::net {
 
@@ -26,10 +25,7 @@ class KeyFiles {
 
  private:
   struct Known {
-    dev_t device = 0;
-    ino_t inode = 0;
-    off_t size = 0;
-    timespec modified{};
+    FileMark mark;
     std::string bytes;
   };
   std::expected<std::string, std::string> recall(const std::string& path);

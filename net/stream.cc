@@ -215,6 +215,9 @@ std::uint64_t Stream::bytes_sent() const { return socket_->sent; }
 std::uint64_t Stream::bytes_received() const { return socket_->received; }
 bool Stream::is_tls() const { return socket_ && socket_->tls; }
 TlsInfo Stream::tls_info() const { return is_tls() ? socket_->tls->info() : TlsInfo{}; }
+std::optional<PeerCertificate> Stream::peer_certificate() const {
+  return is_tls() ? socket_->tls->peer_certificate() : std::nullopt;
+}
 IdleState Stream::idle_state() { return socket_->idle_state(); }
 
 bool Stream::readable_now() const {

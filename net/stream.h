@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -105,6 +106,12 @@ struct TlsInfo {
   bool resumed = false;
 };
 
+// What the peer has shown of itself and the handshake has found good.
+struct PeerCertificate {
+  std::string subject;      // RFC 4514, ASCII
+  std::string fingerprint;  // SHA-256, 64 hexadecimal digits in lower case
+};
+
 class Stream {
  public:
   Stream() = default;
@@ -181,6 +188,8 @@ class Stream {
 
   bool is_tls() const;
   TlsInfo tls_info() const;  // empty for plain streams
+  // Nothing for plain streams and peers that have shown none, or one that was not verified.
+  std::optional<PeerCertificate> peer_certificate() const;
 
  private:
   friend class HangupGuard;

@@ -3,11 +3,10 @@
 // cache, stateless tickets. Texts of errors are for the person who wrote the configuration.
 #pragma once
 
-#include <array>
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,22 +16,45 @@ namespace vignette::net {
 
 enum class TlsVersion : std::uint8_t { tls1_2, tls1_3 };
 
+class Staple;
+
 struct TlsCertificate {
-  std::string chain_file;  // PEM, the server's own first
-  std::string key_file;    // PEM, matching
+  std::string chain_file;                     // PEM, the server's own first
+  std::string key_file;                       // PEM, matching
+  std::shared_ptr<const Staple> staple = {};  // sent along to clients that ask for it; null: nothing is
+};
+
+// What a certificate covers: DNS names (lower case, wildcards as they are) and addresses.
+struct CertificateNames {
+  std::vector<std::string> names;
+  std::string algorithm;        // of its key: "ECDSA", "RSA", …
+  std::int64_t not_before = 0;  // Unix seconds
+  std::int64_t not_after = 0;
 };
 
 class KeyFiles;
+class TicketKeys;
 
-using TicketKey = std::array<unsigned char, 80>;  // name 16, HMAC 32, AES 32
+// Whether clients show certificates.
+enum class ClientCertificates : std::uint8_t { off, optional, required };
+struct ClientVerification {
+  ClientCertificates mode = ClientCertificates::off;
+  std::string ca_file = {};   // PEM; with the other modes
+  std::string crl_file = {};  // PEM, a list of each authority in a chain; empty: nothing is revoked
+};
 
 struct TlsServerOptions {
-  std::vector<TlsCertificate> certificates = {};  // at least one; the first answers names that match none
+  std::vector<TlsCertificate> certificates = {};  // at least one
+  // A name that a certificate covers: what answers clients that name nothing, or nothing known. Empty: the
+  // first certificate, and those of other algorithms for its first name.
+  std::string default_name = {};
   TlsVersion min_version = TlsVersion::tls1_2;
+  ClientVerification clients = {};
   std::vector<std::string> alpn = {};  // in order of preference; none of the client's: goes on without ALPN
-  // Shared by several TlsServers (a worker each) so that a ticket of one resumes at the other. Default:
-  // random.
-  std::optional<TicketKey> ticket_key = {};
+  // Shared by several TlsServers, so that a ticket of one resumes at the other; outlives them. Null: keys of
+  // its own.
+  TicketKeys* tickets = nullptr;
+  std::chrono::seconds ticket_life = std::chrono::hours(4);
   KeyFiles* keys = nullptr;  // reads the key files, and may remember them; null: each is read afresh
 };
 
@@ -45,11 +67,17 @@ class TlsServer {
   TlsServer(const TlsServer&) = delete;
   TlsServer& operator=(const TlsServer&) = delete;
 
-  // Which certificate (index into the options) a client naming `host` gets: exact, then one-level wildcard,
-  // then 0. Case-insensitive.
-  std::size_t choose(std::string_view host) const;
+  // The certificates (indices into the options, one of an algorithm) of which a client naming `host` gets the
+  // one that it can check, ECDSA rather than RSA. Of an algorithm: the first that covers the name exactly,
+  // then by a one-level wildcard; for a name that none covers the default's. Case-insensitive, never empty;
+  // good as long as this.
+  std::span<const std::size_t> choose(std::string_view host) const;
+
   // Whether one of them names `host`.
   bool covers(std::string_view host) const;
+
+  // What each certificate of the options covers.
+  std::span<const CertificateNames> certificates() const;
 
   struct Impl;
   const Impl& impl() const { return *impl_; }
@@ -81,20 +109,12 @@ class TlsClient {
   std::unique_ptr<Impl> impl_;
 };
 
-TicketKey random_ticket_key();
-
 // A self-signed ECDSA P-256 certificate for these names and addresses (at least one), valid for a year from
 // now. The key file is created with mode 0600. The error names the file.
 std::expected<void, std::string> make_self_signed(std::span<const std::string> hosts,
                                                   const std::string& chain_path, const std::string& key_path);
 
-// What the first certificate of a PEM file covers: DNS names (lower case, wildcards as they are) and
-// addresses.
-struct CertificateNames {
-  std::vector<std::string> names;
-  std::int64_t not_before = 0;  // Unix seconds
-  std::int64_t not_after = 0;
-};
+// Of the first certificate of a PEM file.
 std::expected<CertificateNames, std::string> certificate_names(const std::string& chain_file);
 
 // "example.com" is covered by "example.com" and "*.com", "a.b.c" not by "*.c". Case-insensitive.

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/hmac.h"
+#include "net/openssl_handles.h"
 #include "net/socket.h"
 
 namespace vignette::net {
@@ -240,6 +242,24 @@ TlsInfo TlsSession::info() const {
   if (size > 0) info.alpn = {reinterpret_cast<const char*>(alpn), size};
   info.resumed = SSL_session_reused(ssl_);
   return info;
+}
+
+std::optional<PeerCertificate> TlsSession::peer_certificate() const {
+  X509* shown = SSL_get0_peer_certificate(ssl_);
+  if (!shown || SSL_get_verify_result(ssl_) != X509_V_OK || SSL_get_verify_mode(ssl_) == SSL_VERIFY_NONE) {
+    return std::nullopt;
+  }
+  PeerCertificate peer;
+  const BioPtr text(BIO_new(BIO_s_mem()));
+  VCHECK(text && X509_NAME_print_ex(text.get(), X509_get_subject_name(shown), 0, XN_FLAG_RFC2253) >= 0);
+  const char* bytes = nullptr;
+  const long size = BIO_get_mem_data(text.get(), &bytes);
+  peer.subject.assign(bytes, static_cast<std::size_t>(size));
+  Sha256Digest digest{};
+  unsigned digest_size = 0;
+  VCHECK(X509_digest(shown, EVP_sha256(), digest.data(), &digest_size) == 1);
+  peer.fingerprint = to_hex(digest);
+  return peer;
 }
 
 }  // namespace vignette::net

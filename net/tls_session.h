@@ -35,6 +35,7 @@ class TlsSession final {
   bool has_plain_bytes() const;
   void send_close_notify();
   TlsInfo info() const;
+  std::optional<PeerCertificate> peer_certificate() const;
   const std::string& reason() const { return reason_; }
 
  private:

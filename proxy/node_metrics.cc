@@ -28,8 +28,6 @@ NodeMetrics::NodeMetrics(Metrics& metrics, unsigned workers)
     : registry(metrics),
       connections_accepted(
           metrics.counter("vignette_connections_accepted_total", "Client connections accepted.")),
-      connections_refused(metrics.counter("vignette_tls_handshakes_failed_total",
-                                          "Client TLS handshakes that did not complete.")),
       connections_open(metrics.gauge("vignette_connections_open", "Client connections open now.")),
       bytes_sent(metrics.counter("vignette_sent_bytes_total", "Bytes sent to clients, TLS included.")),
       bytes_received(
@@ -51,12 +49,35 @@ NodeMetrics::NodeMetrics(Metrics& metrics, unsigned workers)
     responses[i] =
         &metrics.counter("vignette_responses_total", "Answers by status class.", {{"class", kClasses[i]}});
   }
+  static constexpr std::string_view kVersions[] = {"TLSv1.2", "TLSv1.3"};
+  static constexpr std::string_view kResumed[] = {"no", "yes"};
+  for (std::size_t version = 0; version < 2; ++version) {
+    for (std::size_t resumed = 0; resumed < 2; ++resumed) {
+      handshakes[version][resumed] =
+          &metrics.counter("vignette_tls_handshakes_total", "Client TLS handshakes done.",
+                           {{"version", kVersions[version]}, {"resumed", kResumed[resumed]}});
+    }
+  }
+  static constexpr std::string_view kFailures[] = {"timeout", "protocol", "gone"};
+  for (std::size_t i = 0; i < handshakes_failed.size(); ++i) {
+    handshakes_failed[i] = &metrics.counter(
+        "vignette_tls_handshakes_failed_total",
+        "Client TLS handshakes that did not complete: too slow, refused by one side, or ended.",
+        {{"reason", kFailures[i]}});
+  }
   for (std::size_t i = 0; i < cache.size(); ++i) {
     cache[i] = &metrics.counter("vignette_cache_requests_total", "Requests by what the cache did for them.",
                                 {{"outcome", to_string(static_cast<CacheOutcome>(i))}});
   }
 }
 
+void NodeMetrics::handshake(unsigned worker, const net::TlsInfo& info) {
+  handshakes[info.version == "TLSv1.3" ? 1 : 0][info.resumed ? 1 : 0]->add(worker);
+}
+
+void NodeMetrics::handshake_failed(unsigned worker, Code code) {
+  const HandshakeFailure reason = code == Code::timeout ? timeout : code == Code::tls ? protocol : gone;
+  handshakes_failed[reason]->add(worker);
 Counter& NodeMetrics::refusals(std::string_view reason) const {
   return registry.counter("vignette_refusals_total", "Requests refused, by reason.", {{"reason", reason}});
 }

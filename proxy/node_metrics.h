@@ -9,7 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "base/metrics.h"
+#include "net/stream.h"
 
 namespace vignette::proxy {
 
@@ -25,8 +27,10 @@ struct NodeMetrics {
   Metrics& registry;
   std::array<Counter*, 6> responses{};  // by status class; [0]: no answer could be sent
   std::array<Counter*, kCacheOutcomes> cache{};
+  std::array<std::array<Counter*, 2>, 2> handshakes{};  // TLS 1.2 and 1.3; whole and resumed
+  enum HandshakeFailure : std::uint8_t { timeout, protocol, gone };
+  std::array<Counter*, 3> handshakes_failed{};
   Counter& connections_accepted;
-  Counter& connections_refused;  // TLS handshakes that failed
   Gauge& connections_open;
   Counter& bytes_sent;
   Counter& bytes_received;
@@ -37,6 +41,10 @@ struct NodeMetrics {
   Counter& readers_cut;
   Counter& answers_stalled;  // given up because the client did not take them
   Counter& exceptions;       // library exceptions that ended a strand
+
+  // Of a client's connection: done, or failed with this error.
+  void handshake(unsigned worker, const net::TlsInfo& info);
+  void handshake_failed(unsigned worker, Code code);
 
   // Refusals by reason. A worker asks the registry once for each; `worker` is the calling thread's own, or
   // none's.

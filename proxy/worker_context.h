@@ -57,6 +57,7 @@ struct WorkerContext {
   net::Worker& loop;
   const unsigned index;
   std::shared_ptr<const Snapshot> snapshot;
+  TlsSetupRef tls;  // the snapshot's, or a later one of the same configuration
   FillHub fills;
   OriginPools pools;
   FreeList<H1Work> h1_work{64};

@@ -23,6 +23,8 @@ constexpr std::string_view kPurge = "/v1/purge";
 constexpr std::string_view kWarm = "/v1/warm";
 constexpr std::string_view kDocument = "/v1/document";
 constexpr std::string_view kHot = "/v1/hot";
+constexpr std::string_view kCertificates = "/v1/certificates";
+constexpr std::string_view kReloadCertificates = "/v1/certificates/reload";
 constexpr std::string_view kExplain = "/v1/explain";
 
 std::string error_json(std::string_view message) {
@@ -43,6 +45,7 @@ constexpr std::string_view kIndex =
     "<!doctype html><meta charset=\"utf-8\"><title>Vignette admin</title><h1>Vignette</h1><ul>"
     "<li><a href=\"/metrics\">/metrics</a><li><a href=\"/v1/status\">/v1/status</a>"
     "<li><a href=\"/v1/origins\">/v1/origins</a><li><a href=\"/v1/strands\">/v1/strands</a>"
+    "<li><a href=\"/v1/certificates\">/v1/certificates</a>"
     "<li><a href=\"/v1/top\">/v1/top</a><li><a href=\"/v1/whatif\">/v1/whatif</a>"
     "<li>/v1/explain?url=…<li><a href=\"/v1/hot?limit=100\">/v1/hot</a></ul>\n";
 
@@ -110,6 +113,7 @@ std::optional<AdminServer::Answer> AdminServer::check_source(const State& state,
 // What is ordered with POST.
 bool AdminServer::is_order(const State& state, std::string_view path) {
   if (path == kPurge) return state.sources.node != nullptr;
+  if (path == kReloadCertificates) return state.sources.reload_certificates != nullptr;
   return state.sources.warm && (path == kWarm || path == kDocument);
 }
 
@@ -129,6 +133,9 @@ AdminServer::Answer AdminServer::answer(const State& state, const http::RequestH
     return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = state.sources.metrics()};
   if (request.path == "/v1/status") return {.body = state.sources.status()};
   if (request.path == "/v1/origins") return {.body = state.sources.origins()};
+  if (request.path == kCertificates && state.sources.certificates) {
+    return {.body = state.sources.certificates()};
+  }
   if (request.path == "/v1/strands") return {.body = state.sources.strands()};
   if (request.path == "/v1/whatif") return {.body = state.sources.what_if()};
   if (request.path == "/v1/top") {
@@ -165,7 +172,9 @@ net::Task<AdminServer::Answer> AdminServer::take_order(const State& state, net::
 net::Task<AdminReply> AdminServer::carry_out(const State& state, std::string_view path, std::string body) {
   const Sources& sources = state.sources;
   AdminReply reply;
-  if (path == kWarm) {
+  if (path == kReloadCertificates) {
+    reply = co_await sources.reload_certificates();
+  } else if (path == kWarm) {
     reply = co_await sources.warm->take(sources.snapshot(), std::move(body));
   } else if (path == kDocument) {
     reply = co_await sources.warm->read_document(sources.snapshot(), std::move(body));

@@ -34,6 +34,8 @@ class AdminServer {
     std::function<std::string()> what_if;
     std::function<std::optional<std::string>(std::string_view query)> top;  // nullopt: not a question for it
     WarmDesk* warm = nullptr;  // with snapshot; null: there is neither /v1/warm nor /v1/document
+    std::function<std::string()> certificates;
+    std::function<net::Task<AdminReply>()> reload_certificates;  // null: there is no such order
     std::function<std::string(std::size_t limit)> hot;  // /v1/hot, with node; thread-safe, takes its time
   };
 

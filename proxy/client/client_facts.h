@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "conf/address.h"
+#include "net/stream.h"
+#include "net/tls.h"
 
 namespace vignette::proxy {
 
@@ -15,6 +18,11 @@ struct ClientFacts {
   bool tls = false;
   std::string_view tls_version;  // static; "" without TLS
   std::uint16_t local_port = 0;
+  // Of a listener that asks for certificates; its fingerprint is empty when the client has shown none. Null:
+  // it does not ask.
+  std::shared_ptr<const net::PeerCertificate> certificate;
+  std::shared_ptr<const net::TlsServer>
+      tls_server;  // the listener's when the connection began; null without TLS
   std::optional<std::uint16_t> redirect_https_port;  // of the listener
   bool is_own = false;  // the node itself (warm.h): rules about who may ask do not hold
 

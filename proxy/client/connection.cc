@@ -52,33 +52,41 @@ net::Task<bool> begins_with_preface(net::Stream& stream, TimePoint deadline, std
   co_return received == kPreface;
 }
 
-struct Protocols {
-  bool tls;
-  bool http2;
+// Of a listener as it was when the connection came.
+struct ListenerFacts {
+  bool tls = false;
+  bool http2 = false;
+  bool asks_certificate = false;
+  std::optional<std::uint16_t> redirect_https_port;
 };
 
-net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, Protocols protocols,
-                                 std::optional<std::uint16_t> redirect_https_port) {
+net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, ListenerFacts listener,
+                                 std::shared_ptr<const net::TlsServer> server) {
   OpenCount open(context.node.metrics.connections_open);
-  ClientFacts facts = facts_of(stream, redirect_https_port);
-  const TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.header;
+  ClientFacts facts = facts_of(stream, listener.redirect_https_port);
   std::string received;
   bool is_http2 = false;
-  if (protocols.tls) {
-    const auto& servers = protocols.http2 ? context.snapshot->tls : context.snapshot->tls_http1;
-    if (context.index >= servers.size()) co_return;  // a reload took TLS away
-    std::shared_ptr<const net::TlsServer> server = servers[context.index];
+  if (listener.tls) {
+    if (!server) co_return;  // a reload took TLS away
+    const TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.handshake;
     auto secured = co_await net::tls_accept(std::move(stream), *server, deadline);
     if (!secured) {
-      context.node.metrics.connections_refused.add(context.index);
+      context.node.metrics.handshake_failed(context.index, secured.error().code);
       context.node.log.debug("tls handshake failed: {}", secured.error().where);
       co_return;
     }
     stream = std::move(*secured);
+    context.node.metrics.handshake(context.index, stream.tls_info());
     facts.tls = true;
+    facts.tls_server = std::move(server);
+    if (listener.asks_certificate) {
+      facts.certificate = std::make_shared<const net::PeerCertificate>(
+          stream.peer_certificate().value_or(net::PeerCertificate()));
+    }
     facts.tls_version = tls_version_name(stream.tls_info());
     is_http2 = stream.tls_info().alpn == "h2";
-  } else if (protocols.http2) {
+  } else if (listener.http2) {
+    const TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.header;
     is_http2 = co_await begins_with_preface(stream, deadline, received);
   }
   if (is_http2) {
@@ -93,9 +101,14 @@ net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, Pro
 
 void start_connection(WorkerContext& context, net::Stream stream, const conf::Listener& listener) {
   context.node.metrics.connections_accepted.add(context.index);
-  const Protocols protocols{.tls = listener.tls, .http2 = listener.speaks_http2()};
-  context.loop.spawn_named("connection", serve_connection, std::ref(context), std::move(stream), protocols,
-                           listener.redirect_https_port);
+  const ListenerFacts facts{
+      .tls = listener.tls,
+      .http2 = listener.speaks_http2(),
+      .asks_certificate = listener.mtls && listener.mtls->verify != conf::VerifyClients::off,
+      .redirect_https_port = listener.redirect_https_port};
+  auto server = facts.tls && context.tls ? context.tls->find(listener.address, context.index) : nullptr;
+  context.loop.spawn_named("connection", serve_connection, std::ref(context), std::move(stream), facts,
+                           std::move(server));
 }
 
 }  // namespace vignette::proxy

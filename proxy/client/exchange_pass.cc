@@ -27,6 +27,7 @@ bool Exchange::prepare_origin_fields() {
   facts.scheme = client_.scheme();
   facts.authority = head_.authority;
   facts.port = client_.local_port;
+  facts.certificate = client_.certificate.get();
   bool fits = prepare_forwarded(head_, facts, scratch_.texts);
   if (route_->options->geo.headers) {
     fits &= head_.fields.set(http::FieldId::cloudfront_viewer_country, geo::view(country_));

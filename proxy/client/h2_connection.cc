@@ -234,12 +234,12 @@ void H2Connection::answer_at_once(H2Stream& stream) {
 // A client may use a connection for every name that the certificate it was shown covers (RFC 9113 section
 // 9.1.1), and for the name it asked for, whether it checked that or not.
 bool H2Connection::is_misdirected(const H2Stream& stream) const {
-  if (!facts_.tls || context_.index >= context_.snapshot->tls.size()) return false;
-  const net::TlsServer& server = *context_.snapshot->tls[context_.index];
+  if (!facts_.tls_server) return false;
+  const net::TlsServer& server = *facts_.tls_server;
   const net::TlsInfo info = stream_.tls_info();
   if (iequals(stream.head.host, info.sni)) return false;
   if (!info.sni.empty() && !server.covers(stream.head.host)) return true;
-  return server.choose(stream.head.host) != server.choose(info.sni);
+  return !std::ranges::equal(server.choose(stream.head.host), server.choose(info.sni));
 }
 
 net::Task<void> H2Connection::serve(Self self, H2Stream* stream) {

@@ -59,6 +59,20 @@ bool count_hop(http::RequestHead& head, Arena& texts) {
   return set_kept(head.fields, FieldId::max_forwards, std::to_string(*left - 1), texts);
 }
 
+// Whoever sends these says who it is: nobody but us, trusted hops included.
+constexpr std::string_view kCertificateFields = "x-client-cert-";
+constexpr std::size_t kMaxSubject = 4096;  // a longer one is left out; the fingerprint names it as well
+
+bool set_certificate(http::FieldList& fields, const net::PeerCertificate* certificate) {
+  fields.remove_if([](const http::Field& field) { return field.name.starts_with(kCertificateFields); });
+  if (!certificate) return true;
+  if (certificate->fingerprint.empty()) return fields.add("x-client-cert-verify", "NONE");
+  const bool names_subject = !certificate->subject.empty() && certificate->subject.size() <= kMaxSubject;
+  return fields.add("x-client-cert-verify", "SUCCESS") &&
+         fields.add("x-client-cert-fingerprint", certificate->fingerprint) &&
+         (!names_subject || fields.add("x-client-cert-subject", certificate->subject));
+}
+
 }  // namespace
 
 bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Arena& texts) {
@@ -67,12 +81,13 @@ bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Are
   // Only we say where a viewer is; a client that says so itself is not believed.
   fields.remove(FieldId::cloudfront_viewer_country);
   if (!facts.trusted) drop_claims(fields);
+  const bool is_identified = set_certificate(fields, facts.certificate);
   char port[8];
   const auto end = std::to_chars(port, port + sizeof port, facts.port);
   const auto port_text = texts.copy({port, static_cast<std::size_t>(end.ptr - port)});
   const auto peer = texts.copy(ip_to_string(facts.peer));
   const auto client = facts.client == facts.peer ? peer : texts.copy(ip_to_string(facts.client));
-  return port_text && peer && client && count_hop(head, texts) &&
+  return is_identified && port_text && peer && client && count_hop(head, texts) &&
          append_element(fields, FieldId::x_forwarded_for, *peer, texts) &&
          set_once(fields, FieldId::x_forwarded_proto, facts.scheme) &&
          set_once(fields, FieldId::x_forwarded_host, facts.authority) &&

@@ -1,5 +1,5 @@
-// Fields that tell an origin who asks and through whom: X-Forwarded-*, X-Real-IP, Via, CDN-Loop. What a
-// client claims in them counts only when it is a trusted hop; otherwise it is overwritten.
+// Fields that tell an origin who asks and through whom: X-Forwarded-*, X-Real-IP, X-Client-Cert-*, Via,
+// CDN-Loop. What a client claims in them counts only when it is a trusted hop; otherwise it is overwritten.
 #pragma once
 
 #include <string_view>
@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "conf/address.h"
 #include "http/message.h"
+#include "net/stream.h"
 
 namespace vignette::proxy {
 
@@ -20,6 +21,8 @@ struct ForwardedFacts {
   std::string_view scheme;     // of the client's connection
   std::string_view authority;  // host[:port] as asked for
   std::uint16_t port = 0;      // local port of the connection
+  // Null: the listener does not ask for certificates. Its fingerprint is empty: the client has shown none.
+  const net::PeerCertificate* certificate = nullptr;
 };
 
 // Makes `head.fields` what an origin gets: hop-by-hop fields go, the forwarding ones are set. Values live in

@@ -77,7 +77,14 @@ void NodeWorker::remove_listener(const std::string& address) {
 }
 
 void NodeWorker::apply(SnapshotRef snapshot) {
-  loop_.post([this, snapshot = std::move(snapshot)]() mutable { context_.snapshot = std::move(snapshot); });
+  loop_.post([this, snapshot = std::move(snapshot)]() mutable {
+    context_.tls = snapshot->tls;
+    context_.snapshot = std::move(snapshot);
+  });
+}
+
+void NodeWorker::apply_tls(TlsSetupRef tls) {
+  loop_.post([this, tls = std::move(tls)]() mutable { context_.tls = std::move(tls); });
 }
 
 void NodeWorker::warm(WarmOrder order, WarmDone done) {

@@ -30,6 +30,8 @@ class NodeWorker {
   // Accepts what is queued on it, then closes it.
   void remove_listener(const std::string& address);
   void apply(SnapshotRef snapshot);
+  // For connections from now on; of the snapshot that was applied last.
+  void apply_tls(TlsSetupRef tls);
   // Closes listeners (accept queues first) and idle connections; requests in flight go on.
   void drain();
   // Warms the cache (client/warm.h); `done` is called on the loop's thread, unless the loop ends before.

@@ -17,6 +17,7 @@ namespace {
 
 constexpr unsigned kFileThreads = 4;
 constexpr std::size_t kFileQueue = 1024;
+constexpr std::size_t kLoadQueue = 8;  // a reload, and orders to read certificates again
 constexpr Duration kDrainPoll = std::chrono::milliseconds(20);
 
 unsigned worker_count(const conf::Config& config) {
@@ -86,7 +87,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       config_(std::move(config)),
       settled_(*config_),
       worker_count_(worker_count(*config_)),
-      ticket_key_(net::random_ticket_key()),
+      tickets_(clock_),
       started_(clock_.now()),
       metrics_(worker_count_),
       node_metrics_(metrics_, worker_count_),
@@ -111,7 +112,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
             .access_log = nullptr,
             .purges = &purges_},
       warm_(loop_, [this](WarmOrder order, WarmDesk::Done done) { warm(std::move(order), std::move(done)); }),
-      load_pool_(std::in_place, "load", 1u, 1u) {
+      load_pool_(std::in_place, "load", 1u, kLoadQueue) {
   node_.insight = &insight_;
 }
 
@@ -140,6 +141,7 @@ bool Server::start() {
   start_hot_keeper();
   register_metrics();
   watch_signals();
+  watch_certificates();
   for (unsigned i = 0; i < worker_count_; ++i) {
     workers_.push_back(std::make_unique<NodeWorker>(node_, i, snapshot_));
   }
@@ -249,7 +251,7 @@ bool Server::start_imaging(const conf::Config& config) {
 }
 
 SnapshotOptions Server::snapshot_options(std::uint64_t generation) {
-  return {.workers = worker_count_, .generation = generation, .ticket_key = ticket_key_, .keys = &keys_};
+  return {.generation = generation, .tls = {.workers = worker_count_, .tickets = &tickets_, .keys = &keys_}};
 }
 
 bool Server::build_first_snapshot() {
@@ -304,6 +306,8 @@ bool Server::open_admin() {
   sources.top = [this](std::string_view query) { return top_json(insight_, query, clock_.now()); };
   sources.warm = &warm_;
   sources.hot = [this](std::size_t limit) { return cache::write_hot_list(cache::hottest(store_, limit)); };
+  sources.certificates = [this] { return certificates_->list(); };
+  sources.reload_certificates = [this] { return certificates_->reload(); };
   sources.what_if = [this] { return what_if_json(insight_, settled_.cache.memory); };
   admin_ = std::make_unique<AdminServer>(loop_, std::move(sources));
   auto opened = admin_->open(*address);
@@ -340,6 +344,32 @@ void Server::watch_signals() {
     if (access_log_) access_log_->reopen();
   });
   net::release_signals();
+}
+
+void Server::watch_certificates() {
+  ocsp_ = std::make_unique<OcspKeeper>(node_, loop_);
+  certificates_ =
+      std::make_unique<CertificateKeeper>(CertificateKeeper::Parts{.loop = loop_,
+                                                                   .pool = *load_pool_,
+                                                                   .log = log_,
+                                                                   .metrics = metrics_,
+                                                                   .options = snapshot_options(0).tls,
+                                                                   .apply = [this](TlsSetupRef setup) {
+                                                                     warn_of_kept_keys();
+                                                                     for (auto& worker : workers_)
+                                                                       worker->apply_tls(setup);
+                                                                     use_tls(setup);
+                                                                   }});
+  certificates_->adopt(config_, snapshot_->tls);
+  certificates_->start();
+  use_tls(snapshot_->tls);
+}
+
+// What a setup has beside what workers do with it.
+void Server::use_tls(const TlsSetupRef& setup) {
+  for (const std::string& warning : setup->warnings) log_.warn("{}", warning);
+  apply_ticket_keys(*setup, tickets_);
+  ocsp_->adopt(setup);
 }
 
 // Hands bound sockets to workers, and takes away listeners that the configuration no longer has.
@@ -398,6 +428,7 @@ net::Task<void> Server::drain_strand(Server& server) {
 void Server::stop_all() {
   admin_.reset();
   health_.reset();
+  ocsp_.reset();
   load_pool_.reset();  // a load under way is waited for
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();
@@ -406,6 +437,7 @@ void Server::stop_all() {
   purge_keeper_.finish();
   imaging_.reset();
   workers_.clear();
+  certificates_.reset();
   metric_callbacks_.clear();
   hot_keeper_.reset();
   if (access_log_) access_log_->flush();

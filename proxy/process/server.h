@@ -32,9 +32,11 @@
 #include "proxy/media/imaging_service.h"
 #include "proxy/node.h"
 #include "proxy/origin/server_registry.h"
+#include "proxy/process/certificate_keeper.h"
 #include "proxy/process/health.h"
 #include "proxy/process/hot_keeper.h"
 #include "proxy/process/node_worker.h"
+#include "proxy/process/ocsp_keeper.h"
 #include "proxy/process/purge_keeper.h"
 
 namespace vignette::proxy {
@@ -70,6 +72,8 @@ class Server {
   bool open_purges();
   void announce();
   void watch_signals();
+  void watch_certificates();
+  void use_tls(const TlsSetupRef& setup);
 
   // server_reload.cc
   enum class Reload : std::uint8_t { none, loading, again };  // again: SIGHUP came while one was loading
@@ -113,7 +117,7 @@ class Server {
   std::shared_ptr<const conf::Config> config_;
   conf::Config settled_;  // what options that only a restart applies are, whatever reloads say since
   const unsigned worker_count_;
-  const net::TicketKey ticket_key_;
+  net::TicketKeys tickets_;
   net::KeyFiles keys_;
   TimePoint started_;
 
@@ -133,6 +137,8 @@ class Server {
   Node node_;
   SnapshotRef snapshot_;
   std::unique_ptr<HealthChecker> health_;
+  std::unique_ptr<CertificateKeeper> certificates_;
+  std::unique_ptr<OcspKeeper> ocsp_;
   WarmDesk warm_;
   std::size_t next_to_warm_ = 0;           // of the workers
   std::unique_ptr<HotKeeper> hot_keeper_;  // null: nothing outlives the process

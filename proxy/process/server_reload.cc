@@ -37,7 +37,7 @@ net::Task<void> Server::reload_strand(Server& server) {
 // For another thread, which may be at it when the loop ends: of the server it has what outlives `load_pool_`.
 std::function<SnapshotResult()> Server::snapshot_loader() {
   return [load = load_, &node = node_, options = snapshot_options(snapshot_->generation + 1)] {
-    conf::Loaded loaded = load(snapshot_checks(options.keys));
+    conf::Loaded loaded = load(snapshot_checks(options.tls.keys));
     if (loaded) return build_snapshot(std::move(*loaded), node, options);
     std::vector<std::string> reasons;
     for (const conf::Diagnostic& diagnostic : loaded.error()) reasons.push_back(diagnostic.to_string());
@@ -70,6 +70,8 @@ void Server::apply(SnapshotRef snapshot) {
   for (auto& worker : workers_) worker->apply(snapshot_);
   apply_listeners(*config_);
   health_->apply(snapshot_);
+  certificates_->adopt(config_, snapshot_->tls);
+  use_tls(snapshot_->tls);
   warn_of_restarts(*config_);
   log_.info("reload: configuration {} is in use", snapshot_->generation);
 }

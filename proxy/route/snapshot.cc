@@ -95,30 +95,12 @@ class Builder {
   }
 
   void load_tls() {
-    for (const bool http2 : {true, false}) {
-      const bool wanted = std::ranges::any_of(config().listeners, [&](const auto& listener) {
-        return listener.tls && listener.speaks_http2() == http2;
-      });
-      if (wanted && errors_.empty()) load_tls(http2);
-    }
-  }
-
-  void load_tls(bool http2) {
-    net::TlsServerOptions options;
-    for (const conf::Certificate& certificate : config().certificates) {
-      options.certificates.push_back({certificate.chain, certificate.key});
-    }
-    options.alpn = {"http/1.1"};
-    if (http2) options.alpn.insert(options.alpn.begin(), "h2");
-    options.ticket_key = options_.ticket_key;
-    options.keys = options_.keys;
-    for (unsigned i = 0; i < options_.workers; ++i) {
-      auto server = net::TlsServer::create(options);
-      if (!server) {
-        errors_.push_back(server.error());
-        return;
-      }
-      (http2 ? snapshot_->tls : snapshot_->tls_http1).push_back(std::move(*server));
+    if (!errors_.empty()) return;
+    auto setup = build_tls_setup(config(), options_.tls);
+    if (setup) {
+      snapshot_->tls = std::move(*setup);
+    } else {
+      errors_ = std::move(setup.error());
     }
   }
 
@@ -237,6 +219,10 @@ conf::Checks snapshot_checks(net::KeyFiles* keys) {
     options.keys = keys;
     options.certificates.push_back({certificate.chain, certificate.key});
     return reason_of(net::TlsServer::create(options));
+  };
+  checks.ticket_key = [keys](const std::string& path) { return check_ticket_key(path, keys); };
+  checks.listener_tls = [keys](const conf::Config& config, const conf::Listener& listener) {
+    return check_listener_tls(config, listener, keys);
   };
   checks.country_database = [](const std::string& path) { return reason_of(geo::Database::open(path)); };
   checks.ca_file = [](const std::string& path) {

@@ -12,9 +12,9 @@
 #include "conf/loader.h"
 #include "geo/database.h"
 #include "imaging/url.h"
-#include "net/tls.h"
 #include "proxy/origin/origin.h"
 #include "proxy/route/router.h"
+#include "proxy/route/tls_setup.h"
 
 namespace vignette::proxy {
 
@@ -24,19 +24,15 @@ struct Snapshot {
   std::shared_ptr<const conf::Config> config;
   std::map<std::string, std::unique_ptr<Origin>, std::less<>> origins;
   std::unique_ptr<Router> router;
-  // One a worker: OpenSSL's counters in a context are shared cache lines. Empty: no TLS listener.
-  std::vector<std::shared_ptr<const net::TlsServer>> tls;
-  std::vector<std::shared_ptr<const net::TlsServer>> tls_http1;  // the same for listeners without HTTP/2
+  TlsSetupRef tls;                                       // of this configuration's files when it was built
   std::shared_ptr<const geo::Database> countries;        // null: no database
   std::unique_ptr<const imaging::ImageUrls> image_urls;  // null: no images route
   std::uint64_t generation = 0;                          // counts configurations applied, from 1
 };
 
 struct SnapshotOptions {
-  unsigned workers = 1;
   std::uint64_t generation = 1;
-  net::TicketKey ticket_key{};    // kept over reloads, so that sessions resume
-  net::KeyFiles* keys = nullptr;  // reads private keys; null: each is read afresh
+  TlsSetupOptions tls;
 };
 
 using SnapshotRef = std::shared_ptr<const Snapshot>;

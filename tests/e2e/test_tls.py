@@ -66,14 +66,6 @@ def test_curl_verifies_us_and_gets_its_answer(node, certificates):
     assert b'"https"' in answer.body  # X-Forwarded-Proto
 
 
-def test_a_session_is_resumed_with_its_ticket(node, tmp_path):
-    session = tmp_path / "session"
-    first = tls.Handshake(node.https(), "-tls1_2", "-sess_out", session)
-    second = tls.Handshake(node.https(), "-tls1_2", "-sess_in", session)
-    assert first.ok and second.ok
-    assert "Reused, TLSv1.2" in second.text, second.text
-
-
 def test_plain_http_on_the_tls_port_does_no_harm(node, certificates):
     with socket.create_connection(node.https(), timeout=10) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

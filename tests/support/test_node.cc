@@ -70,7 +70,6 @@ TestNode::TestNode(const std::string& toml, const Options& options)
             .imaging = nullptr,
             .access_log = nullptr,
             .purges = &purges_},
-      ticket_key_(net::random_ticket_key()),
       warm_(main_, [this](proxy::WarmOrder order, proxy::WarmDesk::Done done) {
         workers_.back()->warm(std::move(order), std::move(done));
       }) {
@@ -159,8 +158,8 @@ proxy::SnapshotRef TestNode::build(const std::string& toml) {
     for (const conf::Diagnostic& diagnostic : loaded.error()) errors += diagnostic.to_string() + "\n";
     throw std::runtime_error(errors);
   }
-  auto built = proxy::build_snapshot(
-      *loaded, node_, {.workers = options_.workers, .generation = ++generation_, .ticket_key = ticket_key_});
+  auto built = proxy::build_snapshot(*loaded, node_,
+                                     {.generation = ++generation_, .tls = {.workers = options_.workers}});
   if (!built) {
     for (const std::string& error : built.error()) errors += error + "\n";
     throw std::runtime_error(errors);

@@ -102,7 +102,6 @@ class TestNode {
   proxy::ServerRegistry servers_;
   std::unique_ptr<proxy::ImagingService> imaging_;
   proxy::Node node_;
-  net::TicketKey ticket_key_;
   std::uint64_t generation_ = 0;
   proxy::SnapshotRef snapshot_;
   proxy::WarmDesk warm_;

@@ -4,11 +4,14 @@ import re
 import subprocess
 
 
-def make_certificate(directory, name, names=None):
-    """A self-signed ECDSA certificate; returns the paths of chain and key."""
-    chain, key = directory / f"{name}.pem", directory / f"{name}.key"
+KINDS = {"ecdsa": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
+
+
+def make_certificate(directory, name, names=None, kind="ecdsa", label=None):
+    """A self-signed certificate; returns the paths of chain and key, which are called LABEL."""
+    chain, key = directory / f"{label or name}.pem", directory / f"{label or name}.key"
     alternatives = ",".join(f"DNS:{entry}" for entry in names or [name])
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command = ["openssl", "req", "-x509", "-newkey", *KINDS[kind], "-nodes"]
     command += ["-days", "30", "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternatives}"]
     subprocess.run([*command, "-keyout", key, "-out", chain], check=True, capture_output=True)
     return chain, key
@@ -17,10 +20,13 @@ def make_certificate(directory, name, names=None):
 class Handshake:
     """What one run of s_client saw; `text` is all it printed."""
 
-    def __init__(self, address, *arguments):
+    def __init__(self, address, *arguments, request=b""):
+        """With a `request`, which has the server close in the end, it reads all that is answered."""
         host, port = address
         command = ["openssl", "s_client", "-connect", f"{host}:{port}", *map(str, arguments)]
-        done = subprocess.run(command, input=b"", capture_output=True, timeout=30)
+        if request:
+            command.append("-ign_eof")
+        done = subprocess.run(command, input=request, capture_output=True, timeout=30)
         self.text = (done.stdout + done.stderr).decode("utf-8", "replace")
         self.ok = done.returncode == 0 and "Cipher is (NONE)" not in self.text
 
@@ -37,8 +43,17 @@ class Handshake:
         return self._find(r"New, (TLSv[\d.]+)") if "New, TLS" in self.text else None
 
     @property
+    def resumed(self):
+        return "\nReused, TLS" in self.text
+
+    @property
     def cipher(self):
         return self._find(r"Cipher is (\S+)")
+
+    @property
+    def key_kind(self):
+        """Of the server's certificate: "ECDSA" or "RSA"."""
+        return {"RSA-PSS": "RSA"}.get(found := self._find(r"Peer signature type: (\S+)"), found)
 
     @property
     def alpn(self):

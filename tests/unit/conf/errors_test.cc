@@ -470,5 +470,20 @@ TEST_CASE("check prints one line an error, or that all is well") {
   CHECK(check_file(dir.path()).text.find("error: cannot read") != std::string::npos);
 }
 
+TEST_CASE("keys of TLS need tls, and a policy's name is one of the known") {
+  const auto listener = [](const std::string& lines) {
+    return "[[listener]]\naddress = \"127.0.0.9:0\"\n" + lines;
+  };
+  run({{listener("tls_policy = \"modern\""), "f:5:1: error: \"tls_policy\" needs a listener with tls"},
+       {listener("default_certificate = \"a.example\""),
+        "f:5:1: error: \"default_certificate\" needs a listener with tls"},
+       {"[tls]\npoll = \"2d\"", "f:4:8: error: expected a duration from 0s to 24h"},
+       {"[tls]\nticket_rotation = \"0s\"", "f:4:19: error: expected a duration from 1s to 7d"},
+       {"[tls]\nticket_keys = [\"absent.key\"]", "f:4:16: error: cannot read"}});
+  const std::string wrong = joined(load_errors(listener("tls = true\ntls_policy = \"TLSv1.2_2020\"")));
+  CHECK(wrong.find("f:6:14: error: expected \"intermediate\", \"modern\"") != std::string::npos);
+  CHECK(wrong.find("(did you mean \"TLSv1.2_2021\"?)") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace vignette::conf

@@ -34,8 +34,10 @@ Loaded load_example(const TempDir& dir, const std::string& name) {
   ::setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
   ::setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-secret", 1);
   ::setenv("VIGNETTE_IMAGE_KEY", "0123456789abcdef", 1);
-  for (const char* file : {"tls/img.example.com.pem", "tls/img.example.com.key", "tls/example.com.pem",
-                           "tls/example.com.key", "internal-ca.pem", "GeoLite2-Country.mmdb"}) {
+  for (const char* file :
+       {"tls/img.example.com.pem", "tls/img.example.com.key", "tls/example.com.pem", "tls/example.com.key",
+        "tls/ticket.key", "tls/clients-ca.pem", "tls/clients-crl.pem", "tls/ticket-before.key",
+        "internal-ca.pem", "GeoLite2-Country.mmdb"}) {
     dir.write(file, "present");
   }
   dir.write("image-key.secret", "0123456789abcdef\n");

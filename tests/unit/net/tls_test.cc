@@ -63,6 +63,24 @@ void expire(const TlsCertificate& files) {
   EVP_PKEY_free(key);
 }
 
+// Gives the certificate an RSA key instead of its own.
+TlsCertificate make_rsa(const TlsCertificate& files) {
+  std::FILE* file = std::fopen(files.chain_file.c_str(), "r");
+  X509* x = PEM_read_X509(file, nullptr, nullptr, nullptr);
+  std::fclose(file);
+  EVP_PKEY* key = EVP_RSA_gen(2048);
+  VCHECK(X509_set_pubkey(x, key) == 1 && X509_sign(x, key, EVP_sha256()) > 0);
+  file = std::fopen(files.chain_file.c_str(), "w");
+  PEM_write_X509(file, x);
+  std::fclose(file);
+  file = std::fopen(files.key_file.c_str(), "w");
+  PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr);
+  std::fclose(file);
+  X509_free(x);
+  EVP_PKEY_free(key);
+  return files;
+}
+
 struct Seen {
   std::optional<Error> client_error;
   std::optional<Error> server_error;
@@ -181,15 +199,48 @@ TEST_CASE("The certificate follows the name the client asks for") {
   const TlsServerOptions options{.certificates = {first, second}};
   const auto server = TlsServer::create(options);
   REQUIRE(server);
-  CHECK((*server)->choose("first.example") == 0);
-  CHECK((*server)->choose("SECOND.example") == 1);
-  CHECK((*server)->choose("a.wild.example") == 1);
-  CHECK((*server)->choose("a.b.wild.example") == 0);
-  CHECK((*server)->choose("wild.example") == 0);
-  CHECK((*server)->choose("nobody.example") == 0);
+  const auto chosen = [&](const char* name) { return (*server)->choose(name).front(); };
+  CHECK(chosen("first.example") == 0);
+  CHECK(chosen("SECOND.example") == 1);
+  CHECK(chosen("second.example.") == 1);
+  CHECK(chosen("a.wild.example") == 1);
+  CHECK(chosen("a.b.wild.example") == 0);
+  CHECK(chosen("wild.example") == 0);
+  CHECK(chosen("nobody.example") == 0);
   CHECK_FALSE(converse(options, {.ca_file = second.chain_file}, "x.wild.example").client_error);
   CHECK_FALSE(converse(options, {.ca_file = first.chain_file}, "first.example").client_error);
   CHECK(converse(options, {.ca_file = second.chain_file}, "first.example").client_error);
+}
+
+TEST_CASE(
+    "A name has a certificate of each algorithm, exact before wildcard, the first of the file before the "
+    "next") {
+  Directory directory;
+  const TlsCertificate ecdsa = certificate(directory, "ecdsa", {"a.example", "b.example"});
+  const TlsCertificate rsa = make_rsa(certificate(directory, "rsa", {"a.example"}));
+  const TlsCertificate second_ecdsa =
+      certificate(directory, "second", {"a.example", "*.example", "only.second"});
+  const TlsCertificate wild_rsa = make_rsa(certificate(directory, "wild", {"*.example", "a.example"}));
+  TlsServerOptions options{.certificates = {ecdsa, rsa, second_ecdsa, wild_rsa}};
+  const auto chosen = [&](const char* name) {
+    const auto server = TlsServer::create(options);
+    VCHECK(server);
+    const auto indices = (*server)->choose(name);
+    return std::vector(indices.begin(), indices.end());
+  };
+  using Indices = std::vector<std::size_t>;
+  CHECK(chosen("a.example") == Indices{0, 1});
+  CHECK(chosen("b.example") == Indices{0, 3});  // the wildcard has the RSA that no exact name has
+  CHECK(chosen("c.example") == Indices{2, 3});
+  CHECK(chosen("only.second") == Indices{2});
+  CHECK(chosen("unknown") == Indices{0, 1});
+  options.default_name = "C.example";
+  CHECK(chosen("unknown") == Indices{2, 3});
+  CHECK(chosen("a.example") == Indices{0, 1});
+  options.default_name = "nobody.covers";
+  const auto refused = TlsServer::create(options);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error() == "no certificate covers \"nobody.covers\", the default");
 }
 
 TEST_CASE("The protocol is the server's first that the client offers, and none is no error") {

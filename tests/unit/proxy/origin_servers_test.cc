@@ -281,7 +281,7 @@ TEST_CASE("An origin's certificate must be valid, trusted and of its name") {
     INFO(example.reason << " " << example.sni);
     static std::string reason;
     reason = example.reason;
-    auto tls = net::TlsServer::create({.certificates = {example.served}, .alpn = {}, .ticket_key = {}});
+    auto tls = net::TlsServer::create({.certificates = {example.served}});
     REQUIRE(tls);
     OriginScene scene;
     scene.options.tls = conf::OriginTlsOptions{example.verify, example.sni, example.ca};

@@ -63,6 +63,30 @@ TEST_CASE("An untrusted client's forwarding claims are overwritten") {
   CHECK(scene.line("cloudfront-viewer-country").empty());
 }
 
+TEST_CASE("Only the node says which certificate a client has shown, whoever is trusted") {
+  const net::PeerCertificate shown{.subject = "CN=client", .fingerprint = std::string(64, 'a')};
+  const net::PeerCertificate none;
+  const net::PeerCertificate endless{.subject = std::string(5000, 's'), .fingerprint = std::string(64, 'b')};
+  const auto lines = [](const net::PeerCertificate* certificate, bool trusted) {
+    Scene scene;
+    scene.facts.trusted = trusted;
+    scene.facts.certificate = certificate;
+    for (const char* name : {"verify", "subject", "fingerprint", "serial"}) {
+      scene.add("x-client-cert-" + std::string(name), "forged");
+    }
+    scene.prepare();
+    CHECK(scene.line("x-client-cert-serial").empty());
+    return scene.line("x-client-cert-verify") + " " + scene.line("x-client-cert-subject") + " " +
+           scene.line("x-client-cert-fingerprint");
+  };
+  for (const bool trusted : {false, true}) {
+    CHECK(lines(nullptr, trusted) == "  ");
+    CHECK(lines(&none, trusted) == "NONE  ");
+    CHECK(lines(&shown, trusted) == "SUCCESS CN=client " + std::string(64, 'a'));
+    CHECK(lines(&endless, trusted) == "SUCCESS  " + std::string(64, 'b'));
+  }
+}
+
 TEST_CASE("A trusted hop's claims are kept and its address is added to the chain") {
   Scene scene;
   scene.facts.trusted = true;
