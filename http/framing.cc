@@ -15,12 +15,12 @@ namespace {
 constexpr std::size_t kMaxMethodBytes = 32;
 constexpr std::size_t kMaxLengthDigits = 19;
 
-bool is_method(std::string_view name) {
-  if (name.empty() || name.size() > kMaxMethodBytes) return false;
-  for (const char c : name) {
-    if ((c < 'A' || c > 'Z') && c != '-') return false;
-  }
-  return name.front() != '-' && name.back() != '-';
+// Methods are case-sensitive tokens (RFC 9110 section 9.1). All that are registered are in upper case, and
+// what differs from one only in case would be that one to a careless reader behind us.
+Refusal check_method(std::string_view name) {
+  if (!is_token(name)) return Refusal::bad_method;
+  if (std::ranges::any_of(name, [](char c) { return c >= 'a' && c <= 'z'; })) return Refusal::bad_method;
+  return name.size() > kMaxMethodBytes ? Refusal::method_too_long : Refusal::none;
 }
 
 // A higher minor version is processed as 1.1, the highest we know of that major (RFC 9110 section 2.5).
@@ -90,14 +90,26 @@ Refusal take_authority(std::string_view text, RequestHead& head) {
   lower_view(text);
   head.host = parsed->host;
   head.port = parsed->port;
+  if (text.ends_with(':')) text.remove_suffix(1);  // an empty port (RFC 3986 section 3.2.3)
+  if (parsed->host.size() != text.size() && text[parsed->host.size()] == '.') {
+    if (!head.fields.has(FieldId::host)) return Refusal::bad_host;
+    char* dot = const_cast<char*>(text.data()) + parsed->host.size();
+    std::memmove(dot, dot + 1, text.size() - parsed->host.size() - 1);
+    text.remove_suffix(1);
+  }
   head.authority = text;
-  if (parsed->host.size() == text.size() || text[parsed->host.size()] != '.') return Refusal::none;
-  if (!head.fields.has(FieldId::host)) return Refusal::bad_host;
-  char* dot = const_cast<char*>(text.data()) + parsed->host.size();
-  std::memmove(dot, dot + 1, text.size() - parsed->host.size() - 1);
-  head.authority = text.substr(0, text.size() - 1);
-  head.fields.find(FieldId::host)->value = head.authority;
+  if (head.fields.has(FieldId::host)) head.fields.find(FieldId::host)->value = text;
   return Refusal::none;
+}
+
+// Whether both name the same host and port, where none is the scheme's own (RFC 9110 section 4.2.3).
+bool is_same_authority(std::string_view scheme, std::string_view one, std::string_view other) {
+  if (iequals(one, other)) return true;
+  const std::uint16_t implied = scheme == "https" ? 443 : 80;
+  const auto port_of = [&](const Authority& authority) { return authority.port ? authority.port : implied; };
+  const std::optional<Authority> a = parse_authority(one);
+  const std::optional<Authority> b = parse_authority(other);
+  return a && b && iequals(a->host, b->host) && port_of(*a) == port_of(*b);
 }
 
 Refusal resolve_authority(RequestHead& head) {
@@ -107,7 +119,9 @@ Refusal resolve_authority(RequestHead& head) {
     return head.scheme.empty() ? Refusal::none : take_authority(head.authority, head);
   }
   if (head.fields.count(FieldId::host) > 1) return Refusal::several_hosts;
-  if (!head.scheme.empty() && !iequals(head.authority, host->value)) return Refusal::host_mismatch;
+  if (!head.scheme.empty() && !is_same_authority(head.scheme, head.authority, host->value)) {
+    return Refusal::host_mismatch;
+  }
   return take_authority(host->value, head);
 }
 
@@ -210,7 +224,7 @@ Refusal parse_request_line(std::string_view line, RequestHead& head) {
     return Refusal::bad_request_line;
   }
   head.method_name = line.substr(0, first);
-  if (!is_method(head.method_name)) return Refusal::bad_method;
+  if (const Refusal refusal = check_method(head.method_name); refusal != Refusal::none) return refusal;
   head.method = method_from(head.method_name);
   if (const Refusal refusal = parse_version(line.substr(second + 1), head.version);
       refusal != Refusal::none) {

@@ -43,6 +43,7 @@ int status_for(Refusal refusal) {
     case Refusal::header_too_large:
     case Refusal::too_many_fields:
       return 431;
+    case Refusal::method_too_long:  // RFC 9112 section 3
     case Refusal::unknown_transfer_coding:
       return 501;
     case Refusal::unsupported_version:

@@ -13,6 +13,7 @@ constexpr std::array<std::string_view, kRefusalCount> kNames = {
     "too_many_empty_lines",
     "bad_request_line",
     "bad_method",
+    "method_too_long",
     "bad_target",
     "bad_percent_encoding",
     "bad_version",

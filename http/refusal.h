@@ -17,6 +17,7 @@ enum class Refusal : std::uint8_t {
   too_many_empty_lines,
   bad_request_line,
   bad_method,
+  method_too_long,
   bad_target,
   bad_percent_encoding,
   bad_version,

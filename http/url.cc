@@ -64,7 +64,8 @@ bool is_ipv6(std::string_view text) {
 }
 
 bool parse_port(std::string_view text, std::uint16_t& port) {
-  if (text.empty() || text.size() > 5 || text[0] == '0') return false;
+  if (text.empty()) return true;
+  if (text.size() > 5 || text[0] == '0') return false;
   const std::optional<std::uint64_t> value = parse_u64(text, 65535);
   if (!value) return false;
   port = static_cast<std::uint16_t>(*value);

@@ -14,10 +14,11 @@ namespace vignette::http {
 
 struct Authority {
   std::string_view host;   // as given; an IPv6 literal with its brackets, a name without a trailing dot
-  std::uint16_t port = 0;  // 0 when none is given
+  std::uint16_t port = 0;  // 0 when none is given, or an empty one
 };
 // host[:port] without userinfo. Names are letters, digits, '-', '_' and '.', labels of 1–63, 253 in all;
-// IPv6 literals are checked; a port is 1–65535 without leading zeros. nullopt for anything else, also "".
+// IPv6 literals are checked; a port is empty or 1–65535 without leading zeros. nullopt for anything else,
+// also "".
 std::optional<Authority> parse_authority(std::string_view text);
 
 // Where a URL's parts are; views into the argument.

@@ -8,6 +8,9 @@
 
 namespace vignette::proxy {
 
+// The methods that may be served somewhere, for Allow.
+inline constexpr std::string_view kServedMethods = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
+
 // `reason` is a short token for log and metrics (static), `detail` a sentence for the client's eyes.
 struct ErrorAnswer {
   int status = 500;

@@ -95,7 +95,17 @@ bool Exchange::admit() {
   } else if (snapshot_->countries) {
     country_ = snapshot_->countries->country(address_);
   }
-  return normalise() && redirect_listener() && find_route() && apply_policies();
+  return normalise() && !answer_options() && redirect_listener() && find_route() && apply_policies();
+}
+
+// OPTIONS that is about the node itself: "*" is no path of any site (RFC 9110 section 9.3.7), and
+// Max-Forwards: 0 lets nobody behind it answer (section 7.6.2).
+bool Exchange::answer_options() {
+  if (head_.method != http::Method::options) return false;
+  if (path_ != "*" && parse_u64(head_.fields.value(http::FieldId::max_forwards)) != 0u) return false;
+  scratch_.extra.append("Allow: ").append(kServedMethods).append("\r\n");
+  simple_answer(200, {}, {});
+  return true;
 }
 
 bool Exchange::normalise() {
@@ -104,7 +114,7 @@ bool Exchange::normalise() {
             .reason = "method_not_allowed",
             .detail = "This method is not served here.",
             .retry_after = 0,
-            .allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"});
+            .allow = kServedMethods});
     return false;
   }
   scratch_.path.resize(head_.path.size());

@@ -93,6 +93,7 @@ class Exchange {
   // Deciding (exchange.cc)
   bool admit();
   bool normalise();
+  bool answer_options();
   bool find_route();
   bool apply_policies();
   bool redirect_listener();

@@ -231,6 +231,7 @@ net::Task<void> H1Connection::refuse(int status, std::string_view reason) {
   work.head.fields.clear();
   H1Responder::Options options;
   options.keep_alive = false;
+  options.head_only = work.head.method == http::Method::head;
   const conf::TimeoutOptions& timeouts = context_.snapshot->config->timeouts;
   work.out.set_pace({timeouts.send_stall, timeouts.min_rate});
   work.responder.emplace(stream_, work.out, context_.http_date(), options);
@@ -239,7 +240,7 @@ net::Task<void> H1Connection::refuse(int status, std::string_view reason) {
                          .reason = reason,
                          .detail = "The request is not well formed.",
                          .retry_after = 0,
-                         .allow = status == 405 ? "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH" : ""});
+                         .allow = status == 405 ? kServedMethods : ""});
   auto sent = co_await work.out.flush(stream_);
   work.exchange->finish();
   work.clear_request();

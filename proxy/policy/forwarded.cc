@@ -51,6 +51,14 @@ void drop_claims(http::FieldList& fields) {
   });
 }
 
+// Whoever may still pass on an OPTIONS; 0 has been answered here (RFC 9110 section 7.6.2).
+bool count_hop(http::RequestHead& head, Arena& texts) {
+  if (head.method != http::Method::options) return true;
+  const auto left = parse_u64(head.fields.value(FieldId::max_forwards));
+  if (!left || *left == 0) return true;
+  return set_kept(head.fields, FieldId::max_forwards, std::to_string(*left - 1), texts);
+}
+
 }  // namespace
 
 bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Arena& texts) {
@@ -64,7 +72,8 @@ bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Are
   const auto port_text = texts.copy({port, static_cast<std::size_t>(end.ptr - port)});
   const auto peer = texts.copy(ip_to_string(facts.peer));
   const auto client = facts.client == facts.peer ? peer : texts.copy(ip_to_string(facts.client));
-  return port_text && peer && client && append_element(fields, FieldId::x_forwarded_for, *peer, texts) &&
+  return port_text && peer && client && count_hop(head, texts) &&
+         append_element(fields, FieldId::x_forwarded_for, *peer, texts) &&
          set_once(fields, FieldId::x_forwarded_proto, facts.scheme) &&
          set_once(fields, FieldId::x_forwarded_host, facts.authority) &&
          set_once(fields, FieldId::x_forwarded_port, *port_text) && fields.set(FieldId::x_real_ip, *client) &&

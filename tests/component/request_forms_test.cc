@@ -51,12 +51,25 @@ TEST_CASE("An absolute target that agrees with Host becomes a path and a Host (r
   CHECK(call.field("host") == "test.local");
 }
 
-TEST_CASE("OPTIONS * is well formed and matches no path (row 18)") {
+TEST_CASE(
+    "OPTIONS that is about the node is answered by it, and any other goes on with one hop less (row 18)") {
   Scene scene(always("", "ok"));
-  RawClient client = scene.client();
-  client.send("OPTIONS * HTTP/1.1\r\nHost: test.local\r\n\r\n");
-  CHECK(client.read().status == 404);
+  for (const char* about_the_node :
+       {"OPTIONS * HTTP/1.1\r\nHost: test.local\r\n\r\n", "OPTIONS * HTTP/1.0\r\n\r\n",
+        "OPTIONS http://test.local HTTP/1.1\r\nHost: test.local\r\n\r\n",
+        "OPTIONS /a HTTP/1.1\r\nHost: test.local\r\nMax-Forwards: 0\r\n\r\n"}) {
+    INFO(about_the_node);
+    RawClient client = scene.client();
+    client.send(about_the_node);
+    RawResponse answer = client.read();
+    CHECK(answer.status == 200);
+    CHECK(answer.field("content-length") == "0");
+    CHECK(answer.field("allow").find("OPTIONS") != std::string::npos);
+  }
   CHECK(scene.origin.calls() == 0);
+  OriginCall call = forwarded(scene, "OPTIONS /a HTTP/1.1\r\nHost: test.local\r\nMax-Forwards: 10\r\n\r\n");
+  CHECK(call.field("max-forwards") == "9");
+  CHECK(forwarded(scene, "GET /a HTTP/1.1\r\nHost: test.local\r\nMax-Forwards: 0\r\n\r\n").target == "/a");
 }
 
 TEST_CASE("Chunk extensions and trailers are read and left behind (rows 20 and 22)") {

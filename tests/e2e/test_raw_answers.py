@@ -1,5 +1,5 @@
-"""Some two hundred answers of an origin as bytes: what the client gets of each, passed through and through the cache;
-that the client's connection is as good as before, and that a doubtful one to the origin is not used again."""
+"""Answers of an origin as bytes: what the client gets of each, passed through and through the cache; that the client's
+connection is as good as before, that a doubtful one to the origin is not used again, and a doubtful answer not kept."""
 
 import concurrent.futures
 import threading
@@ -16,8 +16,34 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 SMUGGLED = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 
+BYTES = [bytes([c]) for c in range(256)]
+VALUE = [bytes([c]) for c in (9, *range(32, 127), *range(128, 256))]
+TOKEN = [bytes([c]) for c in b"!#$%&'*+-.^_`|~" + bytes(range(48, 58)) + bytes(range(65, 91)) + bytes(range(97, 123))]
+FRESH = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 5\r\n\r\nfresh"
+
 # What the client gets: a 502; these bytes, whole; a body that it can tell was cut short, or a 502.
 BAD, CUT = "bad", "cut"
+
+
+def every_byte():
+    for byte in BYTES:
+        yield b"HTTP/1.1 200 O" + byte + b"K\r\n" + LENGTH, b"ok" if byte in VALUE else BAD
+        yield OK + b"X: a" + byte + b"b\r\n" + LENGTH, b"ok" if byte in VALUE else BAD
+        yield OK + b"X" + byte + b"Y: z\r\n" + LENGTH, b"ok" if byte in TOKEN or byte == b":" else BAD
+        blank = byte in (b" ", b"\t")
+        if not byte.isdigit():
+            yield OK + b"Content-Length: 2" + byte + b"\r\n\r\nok", b"ok" if blank else BAD
+            yield OK + b"Content-Length: " + byte + b"2\r\n\r\nok", b"ok" if blank else BAD
+        yield OK + b"Transfer-Encoding: " + byte + b"chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok" if blank else BAD
+        yield OK + b"Transfer-Encoding: chunked" + byte + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok" if blank else BAD
+        yield CHUNKED + b"2" + byte + b"x\r\nok\r\n0\r\n\r\n", b"ok" if byte == b";" else CUT
+        yield CHUNKED + b"2\r\nok" + byte + b"\r\n0\r\n\r\n", CUT
+    for place in range(9):
+        for byte in b"\0\t 0239./hp\xff":
+            start = bytearray(b"HTTP/1.1 200 OK")
+            start[place] = byte
+            fine = place == 7 and chr(byte) in "0239" or bytes(start) == b"HTTP/1.1 200 OK"
+            yield bytes(start) + b"\r\n" + LENGTH, b"ok" if fine else BAD
 
 
 def statuses():
@@ -40,6 +66,11 @@ def statuses():
     yield b"HTTP/1.1 100 Continue\r\n\r\n" + OK + LENGTH, b"ok"
     yield b"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n" + OK + LENGTH, b"ok"
     yield b"HTTP/1.1 100 Continue\n\n" + OK + LENGTH, BAD
+    yield b"HTTP/1.1 199 Odd\r\n\r\n" + OK + LENGTH, b"ok"
+    yield b"HTTP/1.1 102 Processing\r\nX: " + b"x" * 70_000 + b"\r\n\r\n" + OK + LENGTH, BAD
+    yield b"HTTP/1.1 100 Continue\r\nTransfer-Encoding: x\r\n\r\n" + OK + LENGTH, BAD
+    yield b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\n" + OK + LENGTH, BAD
+    yield OK + OK + LENGTH, BAD
 
 
 def heads():
@@ -80,6 +111,12 @@ def bodies():
     yield b"HTTP/1.1 204 No Content\r\nContent-Length: 44\r\n\r\n" + SMUGGLED, b""
     yield b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b""
     yield b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n" + SMUGGLED, b""
+    yield OK + b"Content-Length: 2\r\n\r\nok\r\n", b"ok"
+    yield OK + b"Content-Length: 2\r\n\r\nok\0", b"ok"
+    yield CHUNKED + b"2\r\nok\r\n0\r\n\r\n0\r\n\r\n", b"ok"
+    yield CHUNKED + b"0\r\n\r\n2\r\nok\r\n0\r\n\r\n", b""
+    yield OK + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\npoison", CUT
+    yield OK + b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok"
     for body in (b"2;a=b\r\nok\r\n0\r\n\r\n", b"0002\r\nok\r\n0\r\nX: y\r\n\r\n", b"1\r\no\r\n1\r\nk\r\n0\r\n\r\n",
                  b"2\r\nok\r\n0\r\n\r\n" + SMUGGLED):
         yield CHUNKED + body, b"ok"
@@ -98,6 +135,15 @@ def closings():
     yield b"HTTP/1.0 200 OK\r\n\r\nto the end", b"to the end"
     yield b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + LENGTH, b"ok"
     yield b"", BAD
+    yield HINTS, BAD
+    yield b"HTTP/1.1 100 Continue\r\n\r\n", BAD
+    yield b"HTTP/1.1 101 Switching Protocols\r\n\r\n", BAD
+    yield OK + b"Content-Length: 100000\r\n\r\n" + b"x" * 99_999, CUT
+    yield OK + b"Content-Length: 9999999999999999999\r\n\r\nok", CUT
+    yield OK + b"Content-Length: 1\r\n\r\nok", b"o"
+    yield CHUNKED + b"fffffffffffffff\r\nok", CUT
+    yield CHUNKED + b"2\r\nok\r\n", CUT
+    yield CHUNKED + b"2\r\nok\r\n0\r\nX: y\r\n", CUT
     head = OK + LENGTH
     for end in range(1, len(head) - 2):
         yield head[:end], BAD
@@ -117,7 +163,8 @@ def origin():
 
 @pytest.fixture
 def node(start_node, origin):
-    routes = [config.route(f"/{mode}/*", origin='"app"', cache=f'"{mode}"') for mode in ("off", "on")]
+    modes = {"off": "off", "on": "on", "kept": "on"}
+    routes = [config.route(f"/{path}/*", origin='"app"', cache=f'"{mode}"') for path, mode in modes.items()]
     short = '{ first_byte = "5s" }'
     return start_node(config.node(config.app_origin([origin], timeouts=short), config.site(*routes)))
 
@@ -167,6 +214,39 @@ def wrong_answers(node, origin, answers, after, mode):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         results = zip(wanted, pool.map(judged, wanted))
         return [f"{origin.script[t][0][:160]!r} {mode} {after}: not {wanted[t]}: {p}" for t, p in results if p]
+
+
+def test_every_byte_of_an_answer_has_one_meaning(node, origin):
+    wrong = wrong_answers(node, origin, list(every_byte()), "keep", "off")
+    assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong[:100])
+    assert not origin.unclean, origin.unclean
+
+
+def test_a_broken_answer_is_not_kept_however_long_it_says_it_may_be(node, origin):
+    broken = [(data, after) for after, answers in (("keep", [*statuses(), *heads(), *bodies()]), ("close", closings()))
+              for data, expected in answers if expected in (BAD, CUT)]
+    for status in (b"206 Partial Content", b"304 Not Modified", b"416 Range Not Satisfiable", b"101 Switching Protocols"):
+        broken.append((b"HTTP/1.1 " + status + b"\r\nContent-Range: bytes 0-1/6\r\nETag: \"a\"\r\n" + LENGTH, "keep"))
+
+    def asked_again(case):
+        number, (data, after) = case
+        target = f"/kept/{number}"
+        long = b"Cache-Control: max-age=60\r\n"
+        head, line, rest = data.partition(OK if OK in data else b"\r\n")
+        origin.script[target] = (head + line + long + rest, after)
+        try:
+            with RawClient(node.http()) as client:
+                ask(client, target)
+            origin.script[target] = (FRESH, "keep")
+            with RawClient(node.http()) as client:
+                reply = ask(client, target)
+            return None if reply and reply.whole and reply.body == b"fresh" else f"{data[:160]!r} {after}: {reply}"
+        except (AssertionError, OSError) as error:
+            return f"{data[:160]!r} {after}: {type(error).__name__}: {error}"
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        wrong = [problem for problem in pool.map(asked_again, enumerate(broken)) if problem]
+    assert not wrong, f"{len(wrong)} of {len(broken)}:\n" + "\n".join(wrong)
 
 
 @pytest.mark.parametrize("mode", ["off", "on"])

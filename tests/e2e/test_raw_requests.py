@@ -1,60 +1,16 @@
 """Some seven hundred requests as bytes: what each is answered, what becomes of its connection, and that nothing
 unclean gets to the origin. Behind each lies another request, which only a clean first one lets through."""
 
-import concurrent.futures
 import os
 
 import pytest
 
 from support import config, photos
 from support.process import rss_bytes
-from support.raw import RawClient, RawOrigin
+from support.raw import RawOrigin
+from support.raw_cases import HOST, BEHIND, Case, bad, chunks, fields, get, good, host, line, post, wrong_cases
 
-HOST = b"Host: t.local\r\n"
-BEHIND = b"GET /behind HTTP/1.1\r\nHost: t.local\r\n\r\n"
 CONTROLS = [bytes([c]) for c in (*range(0, 9), 11, 12, *range(14, 32), 127)]
-
-
-class Case:
-    """`statuses` are the answers to `data`; a case that keeps its connection is followed by BEHIND."""
-
-    def __init__(self, data, *statuses, keeps=False, head_only=False):
-        self.data, self.statuses, self.keeps, self.head_only = data, statuses, keeps, head_only
-
-    def __repr__(self):
-        return f"{self.data[:200]!r}{'...' if len(self.data) > 200 else ''}"
-
-
-def bad(data, status=400):
-    return Case(data, status)
-
-
-def good(data, *statuses, **options):
-    return Case(data, *(statuses or (200,)), keeps=True, **options)
-
-
-def line(text):
-    return text + b"\r\n" + HOST + b"\r\n"
-
-
-def get(target):
-    return line(b"GET " + target + b" HTTP/1.1")
-
-
-def fields(text, method=b"GET"):
-    return method + b" /a HTTP/1.1\r\n" + HOST + text + b"\r\n\r\n"
-
-
-def post(text, body=b""):
-    return fields(text, b"POST") + body
-
-
-def host(value):
-    return b"GET /a HTTP/1.1\r\nHost:" + value + b"\r\n\r\n"
-
-
-def chunks(body):
-    return post(b"Transfer-Encoding: chunked", body)
 
 
 def lengths():
@@ -127,9 +83,10 @@ def request_lines():
                  b"GET /a HTTP/1.10", b"GET /a HTTP/1,1", b"GET /a HTTP/A.B", b"GET /a http/1.1", b"GET /a Http/1.1",
                  b"GET /a HTTPS/1.1", b"GET /a HTTP/-1.1", b"GET /a HTTP /1.1", b"GET /a ICY/1.0", b"get /a HTTP/1.1",
                  b"Get /a HTTP/1.1", b"G\0T /a HTTP/1.1", b"G@T /a HTTP/1.1", b"GET: /a HTTP/1.1",
-                 b"\xc7ET /a HTTP/1.1", b"{GET} /a HTTP/1.1", b"G" * 33 + b" /a HTTP/1.1", b"HTTP/1.1 200 OK",
+                 b"\xc7ET /a HTTP/1.1", b"{GET} /a HTTP/1.1", b"HTTP/1.1 200 OK",
                  b"\x16\x03\x01\x02", b"\0\0\0\0"):
         yield bad(line(text))
+    yield bad(line(b"G" * 33 + b" /a HTTP/1.1"), 501)
     for text in (b"GET /a HTTP/2.0", b"GET /a HTTP/3.0", b"GET /a HTTP/9.9"):
         yield bad(line(text), 505)
     yield good(line(b"GET /a HTTP/1.2"))
@@ -154,7 +111,7 @@ def request_lines():
     # Well formed, so the connection stays; but no path that anybody may ask for.
     for target in (b"/%00", b"/a%00.jpg", b"/..", b"/../a", b"/a/../..", b"/%2e%2e/a", b"/.%2e/a", b"/a/%2e./../../b"):
         yield good(get(target), 400)
-    yield good(line(b"OPTIONS * HTTP/1.1"), 404)
+    yield good(line(b"OPTIONS * HTTP/1.1"))
     yield bad(b"CONNECT t.local:443 HTTP/1.1\r\n" + HOST + b"\r\n", 405)
     yield bad(b"CONNECT / HTTP/1.1\r\n" + HOST + b"\r\n", 405)
     for count in range(3):
@@ -331,36 +288,6 @@ def node(start_node, tmp_path, origin):
     times = '[timeouts]\nheader = "5s"\nbody_stall = "1s"\n'
     return start_node(config.node(config.UNSIGNED_IMAGES, times, local, config.app_origin([origin]),
                       config.site(*routes)))
-
-
-def problem_of(case, address):
-    """What is wrong with the answers to a case, or None."""
-    with RawClient(address) as client:
-        client.send(case.data + BEHIND)
-        for status in case.statuses:
-            reply = client.reply(case.head_only)
-            if reply is None or not reply.whole:
-                return f"answered {reply}, not {status}"
-            if reply.status not in (status if isinstance(status, tuple) else (status,)):
-                return f"{reply.status}, not {status}: {reply.body[:80]!r}"
-        if case.keeps:
-            behind = client.reply()
-            right = behind is not None and behind.status == 200 and behind.body == b"GET /behind "
-            return None if right else f"behind it: {behind}"
-        if reply.fields.get("connection") != "close":
-            return "no Connection: close"
-        return None if client.at_end() else "more came behind the last answer"
-
-
-def wrong_cases(cases, address):
-    def judged(case):
-        try:
-            return problem_of(case, address)
-        except (AssertionError, OSError) as error:
-            return f"{type(error).__name__}: {error}"
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        return [f"{case}: {problem}" for case, problem in zip(cases, pool.map(judged, cases)) if problem]
 
 
 def open_files(pid):

@@ -12,7 +12,7 @@ import threading
 
 SECONDS = 8
 
-REQUEST_LINE = re.compile(rb"([A-Z-]+) (/[!-~]*|\*) HTTP/1\.1")
+REQUEST_LINE = re.compile(rb"([A-Z0-9!#$%&'*+.^_`|~-]+) (/[!-~]*|\*) HTTP/1\.1")
 FIELD = re.compile(rb"([A-Za-z0-9!#$%&'*+.^`|~-]+): ?([\t\x20-\x7e\x80-\xff]*)")  # no underscore
 HOP_BY_HOP = (b"upgrade", b"te", b"trailer", b"expect", b"keep-alive", b"proxy-connection", b"http2-settings")
 

@@ -63,7 +63,8 @@ TEST_CASE("Hosts of every legal form are accepted") {
         Case{"[2001:DB8::A]:443", "[2001:db8::a]:443", "[2001:db8::a]", 443},
         Case{"[::ffff:1.2.3.4]", "[::ffff:1.2.3.4]", "[::ffff:1.2.3.4]", 0}, Case{"[::]", "[::]", "[::]", 0},
         Case{"[1:2:3:4:5:6:7:8]:1", "[1:2:3:4:5:6:7:8]:1", "[1:2:3:4:5:6:7:8]", 1},
-        Case{"Example.com.", "example.com", "example.com", 0}, Case{"a.:80", "a:80", "a", 80}}) {
+        Case{"Example.com.", "example.com", "example.com", 0}, Case{"a.:80", "a:80", "a", 80},
+        Case{"a:", "a", "a", 0}, Case{"a.:", "a", "a", 0}, Case{"[::1]:", "[::1]", "[::1]", 0}}) {
     INFO(c.given);
     const ParsedRequest got = parse_request("GET / HTTP/1.1\r\nHost: " + std::string(c.given) + "\r\n\r\n");
     CHECK(got.parsed.refusal == Refusal::none);
@@ -85,6 +86,18 @@ TEST_CASE("An absolute target equal to Host wins, and gives path and query") {
   CHECK(parse_request("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n").head->path == "*");
   CHECK(parse_request("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").head->path == "*");
   CHECK(parse_request("GET http://A/x HTTP/1.0\r\n\r\n").head->authority == "a");
+}
+
+TEST_CASE("An absolute target may name the port that its scheme implies, or Host may") {
+  for (const auto& [target, host] :
+       {std::pair{"http://a:80/", "a"}, std::pair{"http://a/", "A:80"}, std::pair{"https://A:443/", "a"},
+        std::pair{"https://a/", "a:443"}, std::pair{"http://a:/", "a"}, std::pair{"http://a/", "a:"}}) {
+    INFO(target << " " << host);
+    const ParsedRequest got =
+        parse_request("GET " + std::string(target) + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+    CHECK(to_string(got.parsed.refusal) == "none");
+    CHECK(got.head->host == "a");
+  }
 }
 
 TEST_CASE("HTTP/1.0 needs no Host and closes unless it asks to stay") {
@@ -116,8 +129,9 @@ TEST_CASE("Characters that browsers leave raw in paths and queries pass") {
   }
 }
 
-TEST_CASE("Unknown upper-case methods are passed on as other") {
-  for (const char* method : {"PROPFIND", "M-SEARCH", "VERSION-CONTROL", "PURGE"}) {
+TEST_CASE("Unknown methods without lower case are passed on as other") {
+  for (const char* method : {"PROPFIND", "M-SEARCH", "VERSION-CONTROL", "PURGE", "GET1", "1", "-GET", "G_T",
+                             "!#$%&'*+.^`|~", "MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM"}) {
     const ParsedRequest got = parse_request(std::string(method) + " / HTTP/1.1\r\nHost: a\r\n\r\n");
     REQUIRE(got.parsed.done());
     CHECK(got.head->method == Method::other);
