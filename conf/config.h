@@ -91,6 +91,8 @@ struct Listener {
   Position where;
   Address address;  // an IP literal or a unix socket
   bool tls = false;
+  std::optional<bool> http2;  // nullopt: where TLS lets clients choose it
+  bool speaks_http2() const { return http2.value_or(tls); }
   // Every request is answered 301 (308 when not GET or HEAD) to https on this port; 443 is left out of
   // the URL. nullopt = requests are served.
   std::optional<std::uint16_t> redirect_https_port;

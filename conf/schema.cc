@@ -189,6 +189,12 @@ std::vector<Option> listener_options() {
       value("tls", &Listener::tls, boolean(), Reload::live,
             "Speak TLS 1.2 or 1.3 with the certificates of this file, chosen by server name. Without it, "
             "plain HTTP."),
+      value("http2", &Listener::http2, maybe(boolean()), Reload::live,
+            "Speak HTTP/2 beside HTTP/1.1; without this key, on listeners with `tls`. With `tls` clients "
+            "choose "
+            "it in the handshake (ALPN `h2`); without, those that begin with its preface get it (prior "
+            "knowledge; "
+            "there is no upgrade)."),
       redirect_https(),
   };
 }

@@ -66,18 +66,6 @@ Refusal parse_absolute_form(std::string_view target, RequestHead& head) {
   return Refusal::none;
 }
 
-Refusal parse_target(std::string_view target, RequestHead& head) {
-  head.target = target;
-  if (target == "*") {
-    head.path = target;
-    return head.method == Method::options ? Refusal::none : Refusal::bad_target;
-  }
-  if (const Refusal refusal = check_target(target); refusal != Refusal::none) return refusal;
-  if (!target.starts_with('/')) return parse_absolute_form(target, head);
-  set_path_and_query(target, head);
-  return Refusal::none;
-}
-
 // Lower-cases in place: all views of a head point into the caller's writable buffer.
 void lower_view(std::string_view text) {
   char* bytes = const_cast<char*>(text.data());
@@ -198,7 +186,7 @@ Refusal take_expectation(RequestHead& head) {
       !iequals(head.fields.value(FieldId::expect), "100-continue")) {
     return Refusal::unknown_expectation;
   }
-  head.expect_continue = head.has_body() && head.version == Version::http_1_1;
+  head.expect_continue = head.has_body() && head.version != Version::http_1_0;
   return Refusal::none;
 }
 
@@ -216,6 +204,24 @@ bool is_token_list(const FieldList& fields, FieldId id) {
 
 }  // namespace
 
+Refusal take_method(std::string_view name, RequestHead& head) {
+  head.method_name = name;
+  head.method = method_from(name);
+  return check_method(name);
+}
+
+Refusal parse_target(std::string_view target, RequestHead& head) {
+  head.target = target;
+  if (target == "*") {
+    head.path = target;
+    return head.method == Method::options ? Refusal::none : Refusal::bad_target;
+  }
+  if (const Refusal refusal = check_target(target); refusal != Refusal::none) return refusal;
+  if (!target.starts_with('/')) return parse_absolute_form(target, head);
+  set_path_and_query(target, head);
+  return Refusal::none;
+}
+
 Refusal parse_request_line(std::string_view line, RequestHead& head) {
   const std::size_t first = line.find(' ');
   if (first == line.npos) return Refusal::bad_request_line;
@@ -223,9 +229,8 @@ Refusal parse_request_line(std::string_view line, RequestHead& head) {
   if (second == line.npos || second == first + 1 || line.find(' ', second + 1) != line.npos) {
     return Refusal::bad_request_line;
   }
-  head.method_name = line.substr(0, first);
-  if (const Refusal refusal = check_method(head.method_name); refusal != Refusal::none) return refusal;
-  head.method = method_from(head.method_name);
+  if (const Refusal refusal = take_method(line.substr(0, first), head); refusal != Refusal::none)
+    return refusal;
   if (const Refusal refusal = parse_version(line.substr(second + 1), head.version);
       refusal != Refusal::none) {
     return refusal;

@@ -11,6 +11,9 @@ namespace vignette::http {
 
 // "GET /path HTTP/1.1" (RFC 9112 §3). In absolute-form head.authority holds the target's authority as sent.
 Refusal parse_request_line(std::string_view line, RequestHead& head);
+// The two halves of it, for HTTP/2's :method and :path.
+Refusal take_method(std::string_view name, RequestHead& head);
+Refusal parse_target(std::string_view target, RequestHead& head);
 // "HTTP/1.1 200 OK" (RFC 9112 §4); the reason phrase may be missing, with or without its space.
 Refusal parse_status_line(std::string_view line, ResponseHead& head);
 

@@ -25,7 +25,7 @@ std::string_view to_string(Version version) {
     case Version::http_1_1:
       return "HTTP/1.1";
     case Version::http_2:
-      return "HTTP/2";
+      return "HTTP/2.0";
   }
   return "";
 }

@@ -32,27 +32,6 @@ Refusal name_fault(std::string_view line, std::size_t at) {
   return at < line.size() && line[at] == ':' ? Refusal::space_before_colon : Refusal::bad_field_name;
 }
 
-int status_for(Refusal refusal) {
-  switch (refusal) {
-    case Refusal::method_not_allowed:
-      return 405;
-    case Refusal::request_line_too_long:
-      return 414;
-    case Refusal::unknown_expectation:
-      return 417;
-    case Refusal::header_too_large:
-    case Refusal::too_many_fields:
-      return 431;
-    case Refusal::method_too_long:  // RFC 9112 section 3
-    case Refusal::unknown_transfer_coding:
-      return 501;
-    case Refusal::unsupported_version:
-      return 505;
-    default:
-      return 400;
-  }
-}
-
 }  // namespace
 
 void HeadScanner::rewind() {

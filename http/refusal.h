@@ -64,5 +64,7 @@ enum class Refusal : std::uint8_t {
 inline constexpr std::size_t kRefusalCount = static_cast<std::size_t>(Refusal::trailers_too_large) + 1;
 
 std::string_view to_string(Refusal refusal);  // "bad_request_line"; static
+// What a request that is refused is answered with: 400, 405, 414, 417, 431, 501 or 505.
+int status_for(Refusal refusal);
 
 }  // namespace vignette::http

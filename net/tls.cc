@@ -119,18 +119,19 @@ void set_server(SSL_CTX* context, const TlsServerOptions& options, const TicketK
 
 void ContextDeleter::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
 
-std::size_t TlsServer::Impl::choose(std::string_view host) const {
+std::optional<std::size_t> TlsServer::Impl::find(std::string_view host) const {
   const std::string name = to_lower(host.ends_with('.') ? host.substr(0, host.size() - 1) : host);
   if (const auto found = by_name.find(name); found != by_name.end()) return found->second;
   const std::size_t dot = name.find('.');
-  if (dot == name.npos || dot == 0) return 0;
+  if (dot == name.npos || dot == 0) return std::nullopt;
   const auto wild = by_name.find("*" + name.substr(dot));
-  return wild == by_name.end() ? 0 : wild->second;
+  return wild == by_name.end() ? std::nullopt : std::optional(wild->second);
 }
 
 TlsServer::TlsServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TlsServer::~TlsServer() = default;
 std::size_t TlsServer::choose(std::string_view host) const { return impl_->choose(host); }
+bool TlsServer::covers(std::string_view host) const { return impl_->find(host).has_value(); }
 
 std::expected<std::shared_ptr<const TlsServer>, std::string> TlsServer::create(
     const TlsServerOptions& options) {

@@ -48,6 +48,8 @@ class TlsServer {
   // Which certificate (index into the options) a client naming `host` gets: exact, then one-level wildcard,
   // then 0. Case-insensitive.
   std::size_t choose(std::string_view host) const;
+  // Whether one of them names `host`.
+  bool covers(std::string_view host) const;
 
   struct Impl;
   const Impl& impl() const { return *impl_; }

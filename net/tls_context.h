@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -21,7 +22,8 @@ struct TlsServer::Impl {
   std::vector<ContextPtr> contexts;                      // one a certificate
   std::unordered_map<std::string, std::size_t> by_name;  // lower case; wildcards as "*.example.com"
   std::vector<unsigned char> alpn;                       // as on the wire
-  std::size_t choose(std::string_view host) const;
+  std::optional<std::size_t> find(std::string_view host) const;
+  std::size_t choose(std::string_view host) const { return find(host).value_or(0); }
 };
 
 struct TlsClient::Impl {

@@ -1,5 +1,7 @@
 #include "proxy/worker_context.h"
 
+#include "proxy/client/h2_share.h"
+
 namespace vignette::proxy {
 namespace {
 
@@ -30,6 +32,7 @@ WorkerContext::WorkerContext(Node& shared, net::Worker& worker, unsigned number,
       snapshot(std::move(first)),
       fills(worker),
       pools(worker),
+      h2(std::make_unique<H2Share>(shared.clock, kComplainEvery)),
       failed_invalidations(shared.clock, kComplainEvery) {}
 
 WorkerContext::~WorkerContext() = default;

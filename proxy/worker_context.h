@@ -43,6 +43,8 @@ class IdleConnections {
   Place* first_ = nullptr;
 };
 
+struct H2Share;
+
 struct WorkerContext {
   WorkerContext(Node& shared, net::Worker& worker, unsigned number, std::shared_ptr<const Snapshot> first);
   ~WorkerContext();
@@ -58,6 +60,7 @@ struct WorkerContext {
   FillHub fills;
   OriginPools pools;
   FreeList<H1Work> h1_work{64};
+  std::unique_ptr<H2Share> h2;
   IdleConnections idle;
   ImageMemo images;
   PhotoLists photo_lists;

@@ -1,8 +1,12 @@
 #include "proxy/client/connection.h"
 
+#include <array>
+#include <string>
+
 #include "net/listener.h"
 #include "proxy/client/client_facts.h"
 #include "proxy/client/h1_connection.h"
+#include "proxy/client/h2_connection.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -34,14 +38,36 @@ ClientFacts facts_of(const net::Stream& stream, std::optional<std::uint16_t> red
   return facts;
 }
 
-net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, bool tls,
+// How HTTP/2 begins where both sides knew of it before (RFC 9113 section 3.4). No request of HTTP/1.1 does.
+constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+// Reads until it can tell; what was read is in `received`. An error is met again by who goes on reading.
+net::Task<bool> begins_with_preface(net::Stream& stream, TimePoint deadline, std::string& received) {
+  while (received.size() < kPreface.size() && kPreface.starts_with(received)) {
+    std::array<char, kPreface.size()> bytes;
+    auto got = co_await stream.read(std::span(bytes).first(kPreface.size() - received.size()), deadline);
+    if (!got || *got == 0) co_return false;
+    received.append(bytes.data(), *got);
+  }
+  co_return received == kPreface;
+}
+
+struct Protocols {
+  bool tls;
+  bool http2;
+};
+
+net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, Protocols protocols,
                                  std::optional<std::uint16_t> redirect_https_port) {
   OpenCount open(context.node.metrics.connections_open);
   ClientFacts facts = facts_of(stream, redirect_https_port);
-  if (tls) {
-    if (context.index >= context.snapshot->tls.size()) co_return;  // a reload took TLS away
-    std::shared_ptr<const net::TlsServer> server = context.snapshot->tls[context.index];
-    TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.header;
+  const TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.header;
+  std::string received;
+  bool is_http2 = false;
+  if (protocols.tls) {
+    const auto& servers = protocols.http2 ? context.snapshot->tls : context.snapshot->tls_http1;
+    if (context.index >= servers.size()) co_return;  // a reload took TLS away
+    std::shared_ptr<const net::TlsServer> server = servers[context.index];
     auto secured = co_await net::tls_accept(std::move(stream), *server, deadline);
     if (!secured) {
       context.node.metrics.connections_refused.add(context.index);
@@ -51,8 +77,15 @@ net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, boo
     stream = std::move(*secured);
     facts.tls = true;
     facts.tls_version = tls_version_name(stream.tls_info());
+    is_http2 = stream.tls_info().alpn == "h2";
+  } else if (protocols.http2) {
+    is_http2 = co_await begins_with_preface(stream, deadline, received);
   }
-  H1Connection connection(context, std::move(stream), facts);
+  if (is_http2) {
+    co_await H2Connection::run(context, std::move(stream), facts, std::move(received));
+    co_return;
+  }
+  H1Connection connection(context, std::move(stream), facts, received);
   co_await connection.run();
 }
 
@@ -60,7 +93,8 @@ net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, boo
 
 void start_connection(WorkerContext& context, net::Stream stream, const conf::Listener& listener) {
   context.node.metrics.connections_accepted.add(context.index);
-  context.loop.spawn_named("connection", serve_connection, std::ref(context), std::move(stream), listener.tls,
+  const Protocols protocols{.tls = listener.tls, .http2 = listener.speaks_http2()};
+  context.loop.spawn_named("connection", serve_connection, std::ref(context), std::move(stream), protocols,
                            listener.redirect_https_port);
 }
 

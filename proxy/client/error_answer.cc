@@ -12,6 +12,14 @@ constexpr int kRetryAfter = 1;
 
 }  // namespace
 
+ErrorAnswer answer_for_head(int status, std::string_view reason) {
+  return {.status = status,
+          .reason = reason,
+          .detail = "The request is not well formed.",
+          .retry_after = 0,
+          .allow = status == 405 ? kServedMethods : ""};
+}
+
 ErrorAnswer answer_for_full_head() {
   return {.status = 431, .reason = "header_too_large", .detail = "The request's header is too large."};
 }

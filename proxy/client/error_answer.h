@@ -20,6 +20,8 @@ struct ErrorAnswer {
   std::string_view allow = {};  // 405: the Allow field
 };
 
+// Of a request whose head could not be read, or did not come in time; `reason` is static.
+ErrorAnswer answer_for_head(int status, std::string_view reason);
 // Of a request whose fields leave no room for those that tell its origin of the client.
 ErrorAnswer answer_for_full_head();
 // Of a fetch that brought no usable answer: timeouts 504, what is out of room or down 503 with

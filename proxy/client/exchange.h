@@ -86,6 +86,8 @@ class Exchange {
 
   // For what the codec itself refuses: the head could not be read.
   void refuse(const ErrorAnswer& answer);
+  // The same where the codec gives no answer at all; before finish(). `reason` is static.
+  void reject(std::string_view reason);
 
  private:
   enum class Plan : std::uint8_t { pass, cached, gallery, purge };

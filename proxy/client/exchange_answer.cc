@@ -88,6 +88,11 @@ void Exchange::refuse(const ErrorAnswer& answer) {
   simple_answer(answer.status, "text/html; charset=utf-8", error_page(answer));
 }
 
+void Exchange::reject(std::string_view reason) {
+  reason_ = reason;
+  context_.node.metrics.refused(context_.index, reason);
+}
+
 // What a store refuses has a reason, and a page where it gave none. True: answered with that page.
 bool Exchange::refuse_for_store(int status, std::optional<std::uint64_t> length) {
   if (status < 400 || route_->origins.front()->kind() == Origin::Kind::servers) return false;

@@ -3,47 +3,32 @@
 #include <cstring>
 #include <utility>
 
+#include "proxy/client/head_limits.h"
+#include "proxy/client/linger.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
-namespace {
 
-// A client that is still sending when we close would lose our last answer to a reset (RFC 9112 §9.6).
-constexpr Duration kLinger = std::chrono::seconds(2);
-constexpr std::size_t kLingerBytes = 256 * 1024;
-
-http::Limits parser_limits(const conf::LimitOptions& options) {
-  http::Limits limits;
-  limits.request_line_bytes = options.request_line;
-  limits.header_bytes = options.header;
-  limits.fields = options.header_fields;
-  return limits;
+H1Connection::H1Connection(WorkerContext& context, net::Stream stream, ClientFacts facts,
+                           std::string_view received)
+    : context_(context), stream_(std::move(stream)), facts_(facts) {
+  if (received.empty()) return;
+  acquire();
+  std::memcpy(work_->input->data(), received.data(), received.size());
+  work_->end = received.size();
 }
-
-}  // namespace
-
-H1Connection::H1Connection(WorkerContext& context, net::Stream stream, ClientFacts facts)
-    : context_(context), stream_(std::move(stream)), facts_(facts) {}
 
 H1Connection::~H1Connection() {
   count_bytes();
   release();
 }
 
-// What has moved on the wire since this was last called.
-void H1Connection::count_bytes() {
-  if (!stream_) return;
-  const auto count = [this](Counter& counter, std::uint64_t total, std::uint64_t& counted) {
-    if (total != counted) counter.add(context_.index, total - std::exchange(counted, total));
-  };
-  count(context_.node.metrics.bytes_received, stream_.bytes_received(), received_);
-  count(context_.node.metrics.bytes_sent, stream_.bytes_sent(), sent_);
-}
+void H1Connection::count_bytes() { counted_.add(stream_, context_.node.metrics, context_.index); }
 
 void H1Connection::acquire() {
   if (work_) return;
   work_ = context_.h1_work.take();
-  work_->parser = http::RequestParser(parser_limits(context_.snapshot->config->limits));
+  work_->parser = http::RequestParser(head_limits(context_.snapshot->config->limits));
   work_->head.clear();
   work_->begin = work_->end = 0;
   if (!work_->input || work_->input->capacity() > H1Work::kInputBytes) {
@@ -65,7 +50,7 @@ net::Task<void> H1Connection::run() {
     auto got = co_await read_head();
     if (!got) co_return;
     auto next = co_await serve();
-    if (next == Next::linger) co_await linger();
+    if (next == Next::linger) co_await end_and_linger();
     if (next != Next::request) co_return;
   }
 }
@@ -236,27 +221,17 @@ net::Task<void> H1Connection::refuse(int status, std::string_view reason) {
   work.out.set_pace({timeouts.send_stall, timeouts.min_rate});
   work.responder.emplace(stream_, work.out, context_.http_date(), options);
   work.exchange.emplace(context_, facts_, work.head, nullptr, *work.responder, work.scratch);
-  work.exchange->refuse({.status = status,
-                         .reason = reason,
-                         .detail = "The request is not well formed.",
-                         .retry_after = 0,
-                         .allow = status == 405 ? kServedMethods : ""});
+  work.exchange->refuse(answer_for_head(status, reason));
   auto sent = co_await work.out.flush(stream_);
   work.exchange->finish();
   work.clear_request();
-  if (sent) co_await linger();
+  if (sent) co_await end_and_linger();
 }
 
-// Sends our end, then reads what is still coming, so that the answer is not lost to a reset.
-net::Task<void> H1Connection::linger() {
+net::Task<void> H1Connection::end_and_linger() {
   stream_.shutdown_write();
-  TimePoint deadline = context_.loop.now() + kLinger;
   acquire();
-  for (std::size_t seen = 0; seen < kLingerBytes;) {
-    auto got = co_await stream_.read(std::span(work_->input->data(), work_->input->capacity()), deadline);
-    if (!got || *got == 0) co_return;
-    seen += *got;
-  }
+  co_await linger(stream_, std::span(work_->input->data(), work_->input->capacity()));
 }
 
 }  // namespace vignette::proxy

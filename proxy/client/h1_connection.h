@@ -9,11 +9,13 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "net/stream.h"
 #include "net/task.h"
 #include "proxy/client/client_facts.h"
 #include "proxy/client/h1_work.h"
+#include "proxy/client/wire_count.h"
 
 namespace vignette::proxy {
 
@@ -21,7 +23,8 @@ struct WorkerContext;
 
 class H1Connection {
  public:
-  H1Connection(WorkerContext& context, net::Stream stream, ClientFacts facts);
+  // `received`: what was read of it before.
+  H1Connection(WorkerContext& context, net::Stream stream, ClientFacts facts, std::string_view received);
   ~H1Connection();
   H1Connection(const H1Connection&) = delete;
   H1Connection& operator=(const H1Connection&) = delete;
@@ -40,7 +43,7 @@ class H1Connection {
   net::Task<bool> answer();
   net::Task<Result<void>> send_queued();
   net::Task<void> refuse(int status, std::string_view reason);
-  net::Task<void> linger();
+  net::Task<void> end_and_linger();
   void count_bytes();
   void acquire();
   void release();
@@ -54,8 +57,7 @@ class H1Connection {
   net::Stream stream_;
   ClientFacts facts_;
   std::unique_ptr<H1Work> work_;
-  std::uint64_t received_ = 0;  // bytes of the stream that are in the metrics
-  std::uint64_t sent_ = 0;
+  WireCount counted_;
   bool first_ = true;
 };
 

@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "http/chunked.h"
-#include "http/date.h"
 #include "http/status.h"
 
 namespace vignette::proxy {
@@ -66,12 +65,6 @@ void H1Responder::choose_framing(const ResponseParts& parts) {
   }
 }
 
-// Who made a response dates it (RFC 9110 §6.6.1).
-std::string_view H1Responder::date_for(const ResponseParts& parts) const {
-  const http::Field* made = parts.fields ? parts.fields->find(http::FieldId::date) : nullptr;
-  return made && http::parse_date(made->value) ? made->value : http_date_;
-}
-
 // The status line says 1.1 whatever the client speaks (RFC 9112 §2.3).
 void H1Responder::write_lines(const ResponseParts& parts) {
   std::string_view phrase = http::reason_phrase(parts.status);
@@ -86,7 +79,7 @@ void H1Responder::write_lines(const ResponseParts& parts) {
   put(at, " ");
   put(at, phrase);
   put(at, "\r\n");
-  if (parts.wire.empty()) put_line(at, "Date", date_for(parts));
+  if (parts.wire.empty()) put_line(at, "Date", date_for(parts, http_date_));
   put(at, parts.extra);
   if (parts.fields) {
     for (const http::Field& field : *parts.fields) {

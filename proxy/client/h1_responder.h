@@ -47,7 +47,6 @@ class H1Responder final : public Responder {
   enum class Body : std::uint8_t { none, length, chunked, until_close };
 
   void write_lines(const ResponseParts& parts);
-  std::string_view date_for(const ResponseParts& parts) const;
   void choose_framing(const ResponseParts& parts);
   void queue(std::string_view text);
 

@@ -74,6 +74,13 @@ void OutQueue::clear() {
   rewind_text();
 }
 
+void OutQueue::release() {
+  clear();
+  pieces_.shrink_to_fit();
+  text_ = {};
+  text_used_ = 0;
+}
+
 void OutQueue::rewind_text() {
   if (text_ && text_.unique()) text_used_ = 0;
 }
@@ -94,7 +101,7 @@ void OutQueue::consume(std::size_t sent) {
     Slice& piece = pieces_[first_];
     if (sent < piece.size()) {
       piece = piece.sub(sent, piece.size() - sent);
-      return;
+      break;
     }
     sent -= piece.size();
     piece = Slice();
@@ -104,6 +111,9 @@ void OutQueue::consume(std::size_t sent) {
     pieces_.clear();
     first_ = 0;
     rewind_text();
+  } else if (first_ >= kPiecesAWrite) {  // a queue that is filled while it is sent may never be empty
+    pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
   }
 }
 

@@ -27,6 +27,8 @@ class OutQueue {
   std::size_t bytes() const { return bytes_; }
   bool empty() const { return bytes_ == 0; }
   void clear();
+  // clear(), and no memory is kept for what comes next.
+  void release();
 
   // For what is sent from now on, until it is set again.
   void set_pace(const Pace& pace) { pace_ = pace; }

@@ -31,6 +31,9 @@ struct ResponseParts {
   std::optional<std::uint64_t> content_length;
 };
 
+// Who made a response dates it (RFC 9110 section 6.6.1): its own Date where it has a good one, else `now`.
+std::string_view date_for(const ResponseParts& parts, std::string_view now);
+
 class Responder {
  public:
   virtual ~Responder() = default;

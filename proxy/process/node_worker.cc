@@ -4,6 +4,8 @@
 
 #include "base/thread.h"
 #include "proxy/client/connection.h"
+#include "proxy/client/h2_connection.h"
+#include "proxy/client/h2_share.h"
 #include "proxy/client/warm.h"
 #include "proxy/process/allocator.h"
 
@@ -89,6 +91,7 @@ void NodeWorker::drain() {
     for (auto& [address, serving] : serving_) serving->listener.close();
     serving_.clear();
     context_.idle.cancel_all();
+    for (H2Connection* connection : context_.h2->connections) connection->begin_drain();
   });
 }
 

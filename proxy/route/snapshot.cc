@@ -95,13 +95,21 @@ class Builder {
   }
 
   void load_tls() {
-    bool wanted = std::ranges::any_of(config().listeners, [](const auto& listener) { return listener.tls; });
-    if (!wanted || !errors_.empty()) return;
+    for (const bool http2 : {true, false}) {
+      const bool wanted = std::ranges::any_of(config().listeners, [&](const auto& listener) {
+        return listener.tls && listener.speaks_http2() == http2;
+      });
+      if (wanted && errors_.empty()) load_tls(http2);
+    }
+  }
+
+  void load_tls(bool http2) {
     net::TlsServerOptions options;
     for (const conf::Certificate& certificate : config().certificates) {
       options.certificates.push_back({certificate.chain, certificate.key});
     }
     options.alpn = {"http/1.1"};
+    if (http2) options.alpn.insert(options.alpn.begin(), "h2");
     options.ticket_key = options_.ticket_key;
     options.keys = options_.keys;
     for (unsigned i = 0; i < options_.workers; ++i) {
@@ -110,7 +118,7 @@ class Builder {
         errors_.push_back(server.error());
         return;
       }
-      snapshot_->tls.push_back(std::move(*server));
+      (http2 ? snapshot_->tls : snapshot_->tls_http1).push_back(std::move(*server));
     }
   }
 

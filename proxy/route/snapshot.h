@@ -26,6 +26,7 @@ struct Snapshot {
   std::unique_ptr<Router> router;
   // One a worker: OpenSSL's counters in a context are shared cache lines. Empty: no TLS listener.
   std::vector<std::shared_ptr<const net::TlsServer>> tls;
+  std::vector<std::shared_ptr<const net::TlsServer>> tls_http1;  // the same for listeners without HTTP/2
   std::shared_ptr<const geo::Database> countries;        // null: no database
   std::unique_ptr<const imaging::ImageUrls> image_urls;  // null: no images route
   std::uint64_t generation = 0;                          // counts configurations applied, from 1

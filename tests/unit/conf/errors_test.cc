@@ -158,6 +158,8 @@ TEST_CASE("listeners need addresses of their own, and tls needs a certificate") 
         "f:5:7: error: a listener with tls needs a [[certificate]]"},
        {"[[listener]]\naddress = \"[::]:80\"\nredirect = \"http\"", "f:5:12: error: expected \"https\""},
        {"[[listener]]\naddress = \"[::]:80\"\nredirect = \"https:0\"", "f:5:12: error: expected \"https\""},
+       {"[[listener]]\naddress = \"[::]:80\"\nhttp2 = \"h2c\"", "f:5:9: error: expected true or false"},
+       {"[[listener]]\naddress = \"[::]:80\"\nhttp2 = true", ""},
        {"[[listener]]\naddress = \"[::]:80\"\nredirect = \"https:8443\"", ""}});
   CHECK(joined(errors_of(load_text("", "f", ""))) ==
         "f:1:1: error: there is no [[listener]], so nothing would be served\n");
