@@ -19,6 +19,7 @@ enum FrameType : std::uint8_t {
 
 constexpr std::uint8_t kEndStream = 1;
 constexpr std::uint8_t kEndHeaders = 4;
+constexpr std::uint8_t kPadded = 8;
 
 std::int32_t number31(const unsigned char* bytes) {
   return (bytes[0] & 0x7F) << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
@@ -102,8 +103,8 @@ H2FrameGuard::Step H2FrameGuard::check(const OpenStreams& streams, TimePoint now
 
 bool H2FrameGuard::asks_for_nothing(std::uint8_t type, std::uint8_t flags) const {
   switch (type) {
-    case kData:
-      return payload_left_ == 0 && (flags & kEndStream) == 0;
+    case kData:  // the length of a padding of nothing is nothing, too
+      return payload_left_ <= ((flags & kPadded) != 0 ? 1U : 0U) && (flags & kEndStream) == 0;
     case kContinuation:
       return payload_left_ == 0 && (flags & kEndHeaders) == 0;
     case kPriority:

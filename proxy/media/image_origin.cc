@@ -86,11 +86,11 @@ class PictureBody final : public BodySource {
 };
 
 // A response whose fields live in a block of its own.
-class Answer {
+class ResponseBuilder {
  public:
-  explicit Answer(int status) : status_(status) {}
+  explicit ResponseBuilder(int status) : status_(status) {}
 
-  Answer& add(FieldId id, std::string_view value) {
+  ResponseBuilder& add(FieldId id, std::string_view value) {
     fields_.push_back({id, text_.size(), value.size()});
     text_ += value;
     return *this;
@@ -221,7 +221,7 @@ void ImageOrigin::note_original(const OriginalReader& reader) {
 }
 
 OriginResponse ImageOrigin::not_modified(WorkerContext& context, std::string_view etag) const {
-  return Answer(304)
+  return ResponseBuilder(304)
       .add(FieldId::etag, etag)
       .add(FieldId::cache_control, cache_control(context))
       .make(nullptr, {});
@@ -231,7 +231,7 @@ OriginResponse ImageOrigin::not_modified(WorkerContext& context, std::string_vie
 OriginResponse ImageOrigin::refusal(WorkerContext& context, int status, std::string_view text,
                                     std::string_view retry_after) const {
   const seconds spent = context.loop.wall() - started_ + seconds(1);
-  Answer answer(status);
+  ResponseBuilder answer(status);
   answer.add(FieldId::content_type, kTextType);
   if (status == 413 || status == 415 || status == 422) {
     answer.add(FieldId::cdn_cache_control, fmt::format("max-age={}", (kBadSourceLifetime + spent).count()));
@@ -302,7 +302,7 @@ net::Task<Result<OriginResponse>> ImageOrigin::make_picture(WorkerContext& conte
   if (result.error != ErrorClass::none) {
     co_return refusal(context, imaging::status_for(result.error), explain_failure(result.error), "");
   }
-  Answer answer(200);
+  ResponseBuilder answer(200);
   answer.add(FieldId::content_type, is_info() ? "application/json" : imaging::content_type(format));
   answer.add(FieldId::etag, tag).add(FieldId::cache_control, cache_control(context));
   if (auto modified = reader.object().last_modified()) {

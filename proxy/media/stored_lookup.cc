@@ -9,7 +9,7 @@
 namespace vignette::proxy {
 namespace {
 
-struct Answer {
+struct TierAnswer {
   net::Signal arrived;
   std::optional<cache::Lookup> lookup;
 };
@@ -18,7 +18,7 @@ struct Answer {
 
 net::Task<Result<cache::Lookup>> await_lookup(WorkerContext& context, cache::Key key,
                                               std::string_view key_string) {
-  auto answer = std::make_shared<Answer>();
+  auto answer = std::make_shared<TierAnswer>();
   context.node.store.lookup(key, key_string, context.loop, [answer](cache::Lookup lookup) {
     answer->lookup = std::move(lookup);
     answer->arrived.notify_all();

@@ -29,11 +29,6 @@ constexpr std::size_t kToldFailures = 20;
 
 constexpr std::chrono::seconds kErasePatience = std::chrono::hours(2);  // the node answers within one
 
-void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
-
 void complain(std::string_view text) {
   std::string line = fmt::format("vignette: {}\n", text);
   std::fwrite(line.data(), 1, line.size(), stderr);
@@ -119,6 +114,11 @@ int ask(const StatusArguments& arguments, std::string_view path,
 }
 
 }  // namespace
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
 
 int run_serve(const ServeArguments& arguments) {
   net::hold_signals();

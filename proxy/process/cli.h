@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "proxy/process/warm_client.h"
@@ -79,6 +80,8 @@ struct SignArguments {
   std::optional<std::int64_t> expires;  // seconds from now
 };
 int run_sign(const SignArguments& arguments);
+
+void print(std::string_view text);  // to standard output, at once
 
 // The program, the libraries it runs with and its allocator, a line each.
 std::string version_text();

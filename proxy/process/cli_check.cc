@@ -15,9 +15,7 @@ namespace {
 
 using Diagnostics = std::vector<conf::Diagnostic>;
 
-void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
-void print(const Diagnostics& diagnostics, std::string_view severity) {
+void print_all(const Diagnostics& diagnostics, std::string_view severity) {
   for (const conf::Diagnostic& diagnostic : diagnostics) print(diagnostic.to_string(severity) + "\n");
 }
 
@@ -68,12 +66,12 @@ int run_check(const std::string& file) {
     return 1;
   }
   print(report.text);
-  print(missing_disks(cache), "warning");
+  print_all(missing_disks(cache), "warning");
   if (user.empty()) return 0;
   // What root may read and the node's user may not: the node would start, and then refuse every reload.
   const Diagnostics hidden = find_wrong(file, snapshot_checks());
   if (hidden.empty()) return 0;
-  print(hidden, "warning");
+  print_all(hidden, "warning");
   print(fmt::format("{}: warning: user {} may not read all that root may; it has to for reloads\n", file,
                     user));
   return 0;

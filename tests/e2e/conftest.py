@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import photos, places  # noqa: E402
+from support import photos, places, tls  # noqa: E402
 from support.apps import AppServer  # noqa: E402
 from support.process import wait_until  # noqa: E402
 from support.s3 import S3Server  # noqa: E402
@@ -51,6 +51,12 @@ def apps(tmp_path_factory):
     finally:
         for server in servers:
             server.stop()
+
+
+@pytest.fixture(scope="module")
+def https_listener(tmp_path_factory):
+    """TOML of a TLS listener whose certificate is for t.local."""
+    return tls.listener(tmp_path_factory.mktemp("certificate"), "t.local")
 
 
 @pytest.fixture

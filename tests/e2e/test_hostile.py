@@ -134,7 +134,7 @@ def test_a_second_sigterm_ends_at_once(start_node, apps):
         node.child.signal(signal.SIGTERM)
         node.log_contains("draining")
         node.child.signal(signal.SIGTERM)
-        assert node.child.wait(5) == 0
+        assert node.child.wait(5) == 3
 
 
 def test_a_listener_taken_away_and_given_back_resets_nobody(start_node, apps, eventually):

@@ -66,14 +66,16 @@ static int is_of_a_volume(const char* path) {
   return strcmp(path, "volume") == 0 || strcmp(path, "index") == 0 || strcmp(path, "index.new") == 0;
 }
 
+// The argument that open(2) takes where it makes a file.
+static mode_t mode_of(int flags, va_list arguments) {
+  return flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
+}
+
 int openat(int directory, const char* path, int flags, ...) {
-  mode_t mode = 0;
-  if (flags & (O_CREAT | O_TMPFILE)) {
-    va_list arguments;
-    va_start(arguments, flags);
-    mode = va_arg(arguments, mode_t);
-    va_end(arguments);
-  }
+  va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = mode_of(flags, arguments);
+  va_end(arguments);
   const int fd = (int)syscall(SYS_openat, directory, path, flags, mode);
   if (fd >= 0 && fd < kFiles) watched[fd] = is_of_a_volume(path) ? kOfVolume : kNotWatched;
   return fd;
@@ -85,13 +87,10 @@ static int is_journal(const char* path) {
 }
 
 int open(const char* path, int flags, ...) {
-  mode_t mode = 0;
-  if (flags & (O_CREAT | O_TMPFILE)) {
-    va_list arguments;
-    va_start(arguments, flags);
-    mode = va_arg(arguments, mode_t);
-    va_end(arguments);
-  }
+  va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = mode_of(flags, arguments);
+  va_end(arguments);
   const int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
   if (fd >= 0 && fd < kFiles) watched[fd] = is_journal(path) ? kOfJournal : kNotWatched;
   return fd;

@@ -31,7 +31,7 @@ enum Flag : std::uint8_t { kNone = 0, kEnd = 1, kAck = 1, kHeadEnd = 4, kPadded 
 
 inline constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-inline std::string number(std::uint32_t value, int bytes) {
+inline std::string number(std::uint64_t value, int bytes) {
   std::string text;
   for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8) text += static_cast<char>(value >> shift);
   return text;

@@ -45,8 +45,16 @@ class Reader:
         return found
 
     def exactly(self, count):
-        while len(self.data) < count:
-            self.more()
+        if len(self.data) < count:
+            whole = bytearray(self.data)
+            while len(whole) < count:
+                self.data = b""
+                try:
+                    self.more()
+                except Ended:
+                    raise Ended(bytes(whole)) from None
+                whole += self.data
+            self.data = bytes(whole)
         found, self.data = self.data[:count], self.data[count:]
         return found
 
@@ -59,14 +67,14 @@ class Reader:
 
     def chunks(self):
         """A chunked body without extensions and trailers."""
-        body = b""
+        body = bytearray()
         while True:
             line = self.until(b"\r\n")
             assert re.fullmatch(rb"[0-9a-fA-F]{1,15}", line), f"chunk size {line!r}"
             body += self.exactly(int(line, 16))
             assert self.exactly(2) == b"\r\n", "no CRLF behind a chunk"
             if int(line, 16) == 0:
-                return body
+                return bytes(body)
 
 
 @dataclasses.dataclass

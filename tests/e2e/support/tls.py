@@ -17,6 +17,13 @@ def make_certificate(directory, name, names=None, kind="ecdsa", label=None):
     return chain, key
 
 
+def listener(directory, name, *more):
+    """TOML of a listener on a free port with a certificate of its own; `more` are further lines of it."""
+    chain, key = make_certificate(directory, name)
+    lines = "\n".join(['[[listener]]', 'address = "127.0.0.2:0"', "tls = true", *more])
+    return f'{lines}\n[[certificate]]\nchain = "{chain}"\nkey = "{key}"\n'
+
+
 class Handshake:
     """What one run of s_client saw; `text` is all it printed."""
 

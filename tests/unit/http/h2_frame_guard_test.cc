@@ -144,6 +144,7 @@ TEST_CASE("Frames that ask for nothing are limited, each kind of them, and time 
       h2::frame(h2::kPriority, 0, 3, h2::number(0, 5)),
       h2::frame(h2::kPriorityUpdate, 0, 0, h2::number(1, 4) + "u=1"),
       h2::data(1, ""),
+      h2::data(1, std::string_view("\0", 1), h2::kPadded),
       h2::frame(0xFA, 0, 0, "unknown"),
   };
   for (const std::string& kind : kinds) {
@@ -177,6 +178,7 @@ TEST_CASE("DATA with bytes, windows and requests are not limited") {
   guarded.open(1);
   for (unsigned i = 0; i < 2 * H2FrameGuard::kIdleFrames; ++i) {
     REQUIRE(guarded.error_of(h2::data(1, "x") + h2::window_update(1, 1)) == H2Error::no_error);
+    REQUIRE(guarded.error_of(h2::data(1, std::string_view("\1x\0", 3), h2::kPadded)) == H2Error::no_error);
     REQUIRE(guarded.error_of(h2::headers(3 + 2 * i, h2::get("/"))) == H2Error::no_error);
   }
 }
