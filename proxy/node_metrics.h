@@ -26,7 +26,7 @@ struct NodeMetrics {
   std::array<Counter*, 6> responses{};  // by status class; [0]: no answer could be sent
   std::array<Counter*, kCacheOutcomes> cache{};
   Counter& connections_accepted;
-  Counter& connections_refused;  // TLS handshakes that failed
+  Counter& handshakes_failed;  // of TLS
   Gauge& connections_open;
   Counter& bytes_sent;
   Counter& bytes_received;
@@ -36,11 +36,19 @@ struct NodeMetrics {
   Counter& large_changed;
   Counter& readers_cut;
   Counter& answers_stalled;  // given up because the client did not take them
-  Counter& exceptions;       // library exceptions that ended a strand
+  Counter& tunnels_begun;
+  Gauge& tunnels_open;
+  Counter& tunnel_to_client;  // bytes
+  Counter& tunnel_to_origin;
+  Counter& exceptions;  // library exceptions that ended a strand
 
   // Refusals by reason. A worker asks the registry once for each; `worker` is the calling thread's own, or
   // none's.
   void refused(unsigned worker, std::string_view reason);
+  // The same for connections that are closed before a request.
+  void connection_refused(unsigned worker, std::string_view reason);
+  // An empty reason: both sides ended in order.
+  void tunnel_ended(unsigned worker, std::string_view reason);
 
  private:
   Counter& refusals(std::string_view reason) const;
