@@ -82,7 +82,7 @@ TEST_CASE("One client's limit is not another's, and an IPv6 network is one clien
   ScriptedOrigin origin(uncached_answers());
   TestNode node(behind_balancer(origin, "[limits]\nconnections_per_client = 1\n"));
   std::vector<std::unique_ptr<RawClient>> held;
-  for (const std::string address : {"192.0.2.1"s, "192.0.2.2"s, "2001:db8::1"s, "2001:db8:0:1::1"s}) {
+  for (const std::string& address : {"192.0.2.1"s, "192.0.2.2"s, "2001:db8::1"s, "2001:db8:0:1::1"s}) {
     held.push_back(std::make_unique<RawClient>(node.port()));
     held.back()->send(introduce(address) + "GET / HTTP/1.1\r\nHost: test.local\r\n\r\n");
     CHECK(held.back()->read().status == 200);
@@ -139,7 +139,7 @@ TEST_CASE("A rate is each client's own, as known through trusted hops, and no ho
   const auto status_of = [&](const std::string& address) {
     return scene.client().fetch("/", address.empty() ? "" : "X-Forwarded-For: " + address + "\r\n").status;
   };
-  for (const std::string address : {"192.0.2.1"s, "192.0.2.2"s, "2001:db8::1"s, "2001:db8:0:1::1"s}) {
+  for (const std::string& address : {"192.0.2.1"s, "192.0.2.2"s, "2001:db8::1"s, "2001:db8:0:1::1"s}) {
     CHECK(status_of(address) == 200);
   }
   CHECK(status_of("192.0.2.1") == 429);
@@ -215,7 +215,7 @@ TEST_CASE("Many heads that drip are each answered 408, and another client's requ
 TEST_CASE("Heads without end are cut at their limit, and another client's requests all succeed") {
   Scene scene(uncached_answers());
   RawClient normal = scene.client();
-  for (const std::string line :
+  for (const std::string& line :
        {"X-Bomb: "s + std::string(8'000, 'x') + "\r\n", "a:\r\n"s, std::string(8'000, 'n')}) {
     std::string bomb = "GET / HTTP/1.1\r\nHost: test.local\r\n";
     while (bomb.size() < 200'000) bomb += line;

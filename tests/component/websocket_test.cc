@@ -22,11 +22,7 @@ const std::string kAgreed =
     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 constexpr std::string_view kAllowed = "websocket = true";
 
-// An origin that agrees to every handshake and hands the bare connection to `talk`. Its descriptor is found
-// by what it sent: bytes of the tunnel are read as one request after the other would be, so talk() sees none.
-ScriptedOrigin::Script agrees(std::string first = "") {
-  return [first](const OriginCall&, const ScriptedOrigin::Send& send) { return send(kAgreed + first); };
-}
+bool agree(const OriginCall&, const ScriptedOrigin::Send& send) { return send(kAgreed); }
 
 // Bytes until there are so many, or the end.
 std::string take_bytes(RawClient& client, std::size_t size) {
@@ -102,7 +98,7 @@ TEST_CASE("A handshake that both sides agree to becomes a tunnel") {
   CHECK(asked.field("sec-websocket-key") == "dGhlIHNhbXBsZSBub25jZQ==");
   CHECK(asked.field("x-forwarded-for") == "127.0.0.1");
   CHECK(scene.node.metric("vignette_tunnels_open") == 1);
-  for (const std::string body : {"one"s, "two"s, pattern(1 << 20)}) {
+  for (const std::string& body : {"one"s, "two"s, pattern(1 << 20)}) {
     tunnel.client.send(tunnel_message("m", body));
     CHECK(take_bytes(tunnel.client, body.size()) == body);
   }
@@ -165,7 +161,7 @@ TEST_CASE("An origin that does not agree answers as to any request") {
 }
 
 TEST_CASE("A 101 that nobody asked for, or for something else, is no answer") {
-  for (const std::string lines :
+  for (const std::string& lines :
        {"Upgrade: h2c\r\nConnection: Upgrade\r\n"s, "Connection: Upgrade\r\n"s, "Upgrade: websocket\r\n"s,
         "Upgrade: websocket\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n"s, ""s}) {
     INFO(lines);
