@@ -70,12 +70,24 @@ struct CacheOptions {
   std::uint64_t warm_per_second = 64ULL << 20;  // bytes read into memory at a start; 0 = none
 };
 
+// How many requests one client may make: `burst` at once, and then `requests` each `per`.
+struct RateLimit {
+  std::uint32_t requests = 1;
+  milliseconds per{1'000};
+  std::uint32_t burst = 0;  // 0 = as many as `requests`
+};
+
 // What one client may ask of us.
 struct LimitOptions {
   std::uint64_t request_line = 8ULL << 10;  // bytes; over it 414
   std::uint64_t header = 32ULL << 10;       // bytes; over it 431
   std::uint32_t header_fields = 100;        // over it 431
   std::uint64_t body = 16ULL << 20;         // bytes; over it 413; a route's max_body overrides it
+  // Over these a connection is closed; 0 = no limit.
+  std::uint32_t connections = 0;             // open at once, of all clients
+  std::uint32_t connections_per_client = 0;  // of one client, but for trusted hops
+  std::uint32_t handshakes = 16'384;         // of TLS, under way at once
+  std::optional<RateLimit> rate_limit;       // over it 429; nullopt = none
 };
 
 struct TimeoutOptions {
@@ -85,6 +97,7 @@ struct TimeoutOptions {
   milliseconds send_stall{60'000};  // no byte of a response taken
   std::uint64_t min_rate = 500;     // bytes/s of a body or a response, after a stall's worth; 0: none
   milliseconds keep_alive{75'000};  // idle between requests
+  milliseconds tunnel{300'000};     // a WebSocket connection on which nothing moves
   milliseconds drain{30'000};       // after SIGTERM, for requests in flight
 };
 
@@ -111,6 +124,9 @@ struct Listener {
   // Every request is answered 301 (308 when not GET or HEAD) to https on this port; 443 is left out of
   // the URL. nullopt = requests are served.
   std::optional<std::uint16_t> redirect_https_port;
+  // Each connection begins with a PROXY header, and comes from one of these networks; resolved by the loader.
+  bool proxy_protocol = false;
+  std::vector<IpPrefix> proxy_from;  // empty without proxy_protocol
 };
 
 // What all listeners with TLS share.
@@ -203,6 +219,9 @@ struct OriginTimeouts {
   static constexpr milliseconds kS3FirstByte{5'000};
 };
 
+// How an origin is told of the client at the start of a connection.
+enum class ProxyProtocol : std::uint8_t { off, v1, v2 };
+
 enum class OriginKind : std::uint8_t { servers, s3, directory };
 
 struct Origin {
@@ -211,11 +230,12 @@ struct Origin {
   OriginKind kind = OriginKind::servers;
   std::vector<OriginServer> servers;  // kind servers: at least one, at least one not backup
   Balance balance = Balance::round_robin;
-  std::optional<HealthOptions> health;  // kind servers; nullopt = passive only, up at start
-  std::optional<OriginTlsOptions> tls;  // kind servers; nullopt = plain
-  S3Options s3;                         // kind s3
-  std::string directory;                // kind directory
-  OriginTimeouts timeouts;              // resolved for the kind
+  std::optional<HealthOptions> health;                // kind servers; nullopt = passive only, up at start
+  std::optional<OriginTlsOptions> tls;                // kind servers; nullopt = plain
+  ProxyProtocol proxy_protocol = ProxyProtocol::off;  // kind servers
+  S3Options s3;                                       // kind s3
+  std::string directory;                              // kind directory
+  OriginTimeouts timeouts;                            // resolved for the kind
 };
 
 using CountryCode = std::array<char, 2>;  // ISO 3166-1 alpha-2, upper case; "ZZ" = unknown
@@ -265,8 +285,10 @@ struct Route {
   RouteGeo geo;
   std::vector<IpPrefix> allow;  // empty = all but the denied; deny is asked first
   std::vector<IpPrefix> deny;
-  std::vector<IpPrefix> purge_from;  // empty = PURGE is a method like any other
+  std::optional<RateLimit> rate_limit;  // over it 429; nullopt = none but LimitOptions::rate_limit
+  std::vector<IpPrefix> purge_from;     // empty = PURGE is a method like any other
   RouteHeaders headers;
+  bool websocket = false;      // kind origin, all of servers
   std::uint64_t max_body = 0;  // bytes; resolved from LimitOptions::body
   Redirect redirect;           // kind redirect
 };

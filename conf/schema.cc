@@ -40,9 +40,11 @@ std::vector<Option> server_options() {
       value("admin", &S::admin, admin, Reload::restart,
             "Where the control API and `/metrics` listen. Whoever reaches it controls the node: keep it on "
             "loopback or a unix socket."),
-      value("trusted", &S::trusted, list_of(network(), "list of networks"), Reload::live,
-            "Hops in front of us whose `X-Forwarded-*` and `Forwarded` fields are believed. The client's "
-            "address is the last one in the chain that is not in this list."),
+      value(
+          "trusted", &S::trusted, list_of(network(), "list of networks"), Reload::live,
+          "Hops in front of us whose `X-Forwarded-*` and `Forwarded` fields are believed, and whose PROXY "
+          "headers where a listener has `proxy_protocol`. The client's address is the last one in the chain "
+          "that is not in this list."),
   };
 }
 
@@ -125,6 +127,7 @@ std::vector<Option> cache_options() {
 
 std::vector<Option> limit_options() {
   using L = LimitOptions;
+  constexpr std::uint32_t kMost = 100'000'000;
   return {
       value("request_line", &L::request_line, size(kKiB, 64 * kKiB), Reload::live,
             "Longest request line of a client; a longer one is answered 414."),
@@ -134,6 +137,23 @@ std::vector<Option> limit_options() {
             "Number of header fields of a request; more is answered 431."),
       value("body", &L::body, size(0, kTiB), Reload::live,
             "Longest request body; a longer one is answered 413. A route's `max_body` overrides it."),
+      value("connections", &L::connections, integer(0, kMost), Reload::live,
+            "Client connections open at once; more are closed when they come "
+            "(`vignette_connections_refused_total`). `0` is no limit but that of open files."),
+      value(
+          "connections_per_client", &L::connections_per_client, integer(0, kMost), Reload::live,
+          "The same for one client: an IPv4 address or an IPv6 network of 64 bits, as the connection or its "
+          "PROXY header says. Networks in `server.trusted` have no such limit: they speak for others. `0` is "
+          "no limit. Those that were open before there was one do not count."),
+      value(
+          "handshakes", &L::handshakes, integer(0, kMost), Reload::live,
+          "TLS handshakes under way at once; connections that would begin another one are closed. `0` is no "
+          "limit."),
+      maybe_table(
+          "rate_limit", &L::rate_limit, rate_limit_options(),
+          "How many requests one client may make, whatever their route; a route's own `rate_limit` "
+          "holds beside it. More are answered 429 with `Retry-After`. A client is what it is for "
+          "`connections_per_client`, found through trusted hops. Without this table there is no limit."),
   };
 }
 
@@ -155,8 +175,12 @@ std::vector<Option> timeout_options() {
             "one that stalls. Time that the node or an origin needs does not count. `0` is no minimum."),
       value("keep_alive", &T::keep_alive, duration(kTick, hours(1)), Reload::live,
             "How long a client's connection may be idle between requests."),
+      value("tunnel", &T::tunnel, duration(kTick, hours(24)), Reload::live,
+            "How long a WebSocket connection may be open without a byte either way, pings included."),
       value("drain", &T::drain, duration(milliseconds(0), hours(1)), Reload::live,
-            "After SIGTERM, how long requests in flight may take to end."),
+            "After SIGTERM, how long requests in flight may take to end, and WebSocket connections to be "
+            "closed by "
+            "their two sides."),
   };
 }
 
@@ -221,6 +245,31 @@ std::vector<Option> mtls_options() {
   };
 }
 
+Option proxy_protocol() {
+  Option option{.key = "proxy_protocol",
+                .type = "boolean or list of networks",
+                .fallback = "false",
+                .doc =
+                    "Each connection begins with a PROXY header, version 1 or 2, before TLS: a load balancer "
+                    "in front says whose connection it passes on. It is believed of these networks; `true` "
+                    "is those of `server.trusted`. Connections from elsewhere, and those without a header or "
+                    "with a bad one, are closed (`vignette_connections_refused_total`)."};
+  option.read = [](Context& context, const Node& node, void* owner) {
+    auto& listener = *static_cast<Listener*>(owner);
+    if (node.is(Node::Kind::boolean)) {
+      listener.proxy_protocol = node.boolean;
+    } else if (node.is(Node::Kind::array)) {
+      auto networks = list_of(network(), "list of networks", 1).parse(context, node);
+      if (!networks || networks->empty()) return;
+      listener.proxy_protocol = true;
+      listener.proxy_from = std::move(*networks);
+    } else {
+      refuse(context, node, "true, false or a list of networks");
+    }
+  };
+  return option;
+}
+
 std::vector<Option> listener_options() {
   return {
       required(value("address", &Listener::address, listen_address(), Reload::live,
@@ -257,6 +306,7 @@ std::vector<Option> listener_options() {
           "certificates are (`tls.poll`); a change also ends the resumption of sessions that began "
           "before. Needs `tls`."),
       redirect_https(),
+      proxy_protocol(),
   };
 }
 
@@ -376,6 +426,19 @@ std::vector<Option> build_schema() {
 }
 
 }  // namespace
+
+std::vector<Option> rate_limit_options() {
+  using R = RateLimit;
+  constexpr std::uint32_t kMost = 1'000'000;
+  Option burst = value("burst", &R::burst, integer(1, kMost), Reload::live,
+                       "How many may come at once, before `requests` and `per` hold.");
+  burst.fallback = "requests";
+  return {
+      required(value("requests", &R::requests, integer(1, kMost), Reload::live, "How many, in each `per`.")),
+      value("per", &R::per, duration(milliseconds(1), hours(1)), Reload::live, "In how long."),
+      std::move(burst),
+  };
+}
 
 const std::vector<Option>& schema() {
   static const std::vector<Option> rows = build_schema();

@@ -201,6 +201,14 @@ std::vector<Option> origin_options() {
                   "Active health checks of `servers`. Without this table a server is up until requests to it "
                   "fail."),
       maybe_table("tls", &O::tls, tls_rows(), "Speak TLS to the `servers`. Without this table, plain HTTP."),
+      value("proxy_protocol", &O::proxy_protocol,
+            choice<ProxyProtocol>(
+                {{"off", ProxyProtocol::off}, {"v1", ProxyProtocol::v1}, {"v2", ProxyProtocol::v2}}),
+            Reload::live,
+            "Begin each connection to the `servers` with a PROXY header of this version, before TLS: it says "
+            "the client's address, as known through `server.trusted`. A pooled connection is used again only "
+            "for the address that it was opened for, so there are more connections. What the node asks for "
+            "itself (health checks, pieces of large objects) says `UNKNOWN` or `LOCAL`."),
       value(
           "directory", &O::directory, directory_path(), Reload::live,
           "Serve files below this directory. Symbolic links below it are not followed, wherever they lead. "

@@ -234,6 +234,9 @@ std::vector<Option> route_options() {
             "Answer 403 to clients from any other address."),
       value("deny", &R::deny, list_of(network(), "list of networks"), Reload::live,
             "Answer 403 to clients from there. Asked before `allow`."),
+      maybe_table("rate_limit", &R::rate_limit, rate_limit_options(),
+                  "How many requests to this route one client may make; more are answered 429 with "
+                  "`Retry-After`. `limits.rate_limit` holds beside it."),
       value(
           "purge_from", &R::purge_from, list_of(network(), "list of networks"), Reload::live,
           "Networks from which a `PURGE` request removes what is stored under its URL, a photo with all its "
@@ -242,6 +245,12 @@ std::vector<Option> route_options() {
           "method like any other."),
       table("headers", &R::headers, header_rows(), "Header fields of the response."),
       max_body_option(),
+      value(
+          "websocket", &R::websocket, boolean(), Reload::live,
+          "Let clients turn a request into a WebSocket connection (RFC 6455) to a server of the origin. "
+          "Without "
+          "it, or when the server does not agree, it is a request like any other. `timeouts.tunnel` says how "
+          "long one may be idle."),
   };
 }
 

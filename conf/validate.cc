@@ -74,14 +74,26 @@ void check_tls_keys(Context& context, const Node& node, const Listener& listener
   }
 }
 
-void check_listeners(Context& context, const Node& root, const Config& config) {
+// Whose PROXY headers are believed, where the listener itself does not say.
+void resolve_proxy_networks(Context& context, const Node& node, const ServerOptions& server,
+                            Listener& listener) {
+  if (!listener.proxy_protocol || !listener.proxy_from.empty()) return;
+  listener.proxy_from = server.trusted;
+  if (server.trusted.empty()) {
+    context.error(node.find("proxy_protocol")->at,
+                  "proxy_protocol = true believes the networks of server.trusted, and there are none");
+  }
+}
+
+void check_listeners(Context& context, const Node& root, Config& config) {
   std::map<std::string, Position> seen;
   if (config.server.admin) {
     check_duplicate_address(context, *config.server.admin, root.find("server")->find("admin")->at, seen);
   }
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {
-    const Listener& listener = config.listeners[i];
+    Listener& listener = config.listeners[i];
     const Node& node = item(root, "listener", i);
+    resolve_proxy_networks(context, node, config.server, listener);
     if (const Node* address = node.find("address")) {
       check_duplicate_address(context, listener.address, address->at, seen);
     }
@@ -170,7 +182,7 @@ void check_kind(Context& context, const Node& node, Origin& origin) {
     return;
   }
   std::vector<std::string> foreign;
-  if (origin.kind != OriginKind::servers) foreign = {"balance", "health", "tls"};
+  if (origin.kind != OriginKind::servers) foreign = {"balance", "health", "tls", "proxy_protocol"};
   if (origin.kind == OriginKind::directory) foreign.emplace_back("timeouts");
   for (const std::string& key : foreign) {
     if (const Member* member = node.find_member(key)) {

@@ -57,7 +57,7 @@ bool check_route_kind(const Place& place, const Route& route) {
 
 void check_foreign_keys(const Place& place, const Route& route) {
   std::vector<std::string> foreign;
-  if (route.kind != RouteKind::origin) foreign = {"strip_prefix", "max_body"};
+  if (route.kind != RouteKind::origin) foreign = {"strip_prefix", "max_body", "websocket"};
   if (route.kind == RouteKind::redirect || route.kind == RouteKind::gallery) foreign.emplace_back("cache");
   for (const std::string& key : foreign) {
     if (const Member* member = place.node.find_member(key)) {
@@ -99,6 +99,18 @@ void check_kind_rules(const Place& place, const Site& site, const Route& route) 
   if (!shown) {
     place.context.error(
         at, fmt::format("a gallery needs a route of the same site with images = \"{}\"", route.origins[0]));
+  }
+}
+
+void check_websocket(const Place& place, const Route& route) {
+  if (!route.websocket || route.kind != RouteKind::origin) return;
+  for (const std::string& name : route.origins) {
+    const Origin* origin = place.config.find_origin(name);
+    if (!origin || origin->kind == OriginKind::servers) continue;
+    place.context.error(place.node.find("websocket")->at,
+                        fmt::format("origin \"{}\" has \"{}\", and only servers speak WebSocket", name,
+                                    to_string(origin->kind)));
+    return;
   }
 }
 
@@ -189,6 +201,7 @@ void check_site(Context& context, const Node& node, const Config& config, Site& 
     check_references(place, route);
     check_foreign_keys(place, route);
     check_kind_rules(place, site, route);
+    check_websocket(place, route);
   }
   check_reachable(context, *list, site);
 }

@@ -17,6 +17,7 @@
 #include "cache/memory_store.h"
 #include "cache/purge/purge_book.h"
 #include "proxy/node_metrics.h"
+#include "proxy/policy/client_limits.h"
 
 namespace vignette::proxy {
 
@@ -39,6 +40,7 @@ struct Node {
   // A paced fill cuts its slowest reader, and a pulled run ends, when nothing was taken for this long.
   Duration reader_stall = std::chrono::seconds(60);
   std::atomic<bool> draining{false};
+  ClientLimits clients{};
 };
 
 }  // namespace vignette::proxy

@@ -42,6 +42,13 @@ NodeMetrics::NodeMetrics(Metrics& metrics, unsigned workers)
                                   "Clients cut off for taking an answer that is not stored too slowly.")),
       answers_stalled(metrics.counter("vignette_answers_stalled_total",
                                       "Answers given up because the client took them too slowly.")),
+      tunnels_begun(
+          metrics.counter("vignette_tunnels_total", "WebSocket connections passed on to an origin.")),
+      tunnels_open(metrics.gauge("vignette_tunnels_open", "WebSocket connections open now.")),
+      tunnel_to_client(metrics.counter("vignette_tunnel_bytes_total",
+                                       "Bytes passed on by WebSocket connections.", {{"to", "client"}})),
+      tunnel_to_origin(metrics.counter("vignette_tunnel_bytes_total",
+                                       "Bytes passed on by WebSocket connections.", {{"to", "origin"}})),
       exceptions(metrics.counter("vignette_exceptions_total", "Library exceptions that ended a strand.")),
       refusals_(workers) {
   static constexpr std::string_view kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -78,6 +85,8 @@ void NodeMetrics::handshake(unsigned worker, const net::TlsInfo& info) {
 void NodeMetrics::handshake_failed(unsigned worker, Code code) {
   const HandshakeFailure reason = code == Code::timeout ? timeout : code == Code::tls ? protocol : gone;
   handshakes_failed[reason]->add(worker);
+}
+
 Counter& NodeMetrics::refusals(std::string_view reason) const {
   return registry.counter("vignette_refusals_total", "Requests refused, by reason.", {{"reason", reason}});
 }
@@ -88,6 +97,21 @@ void NodeMetrics::refused(unsigned worker, std::string_view reason) {
   auto found = known.find(reason);
   if (found == known.end()) found = known.emplace(reason, &refusals(reason)).first;
   found->second->add(worker);
+}
+
+void NodeMetrics::connection_refused(unsigned worker, std::string_view reason) {
+  registry
+      .counter("vignette_connections_refused_total",
+               "Connections closed before a request was read, by reason.", {{"reason", reason}})
+      .add(worker);
+}
+
+void NodeMetrics::tunnel_ended(unsigned worker, std::string_view reason) {
+  registry
+      .counter("vignette_tunnels_ended_total",
+               "WebSocket connections that ended, by reason; \"closed\": both sides in order.",
+               {{"reason", reason.empty() ? "closed" : reason}})
+      .add(worker);
 }
 
 }  // namespace vignette::proxy

@@ -40,7 +40,11 @@ struct NodeMetrics {
   Counter& large_changed;
   Counter& readers_cut;
   Counter& answers_stalled;  // given up because the client did not take them
-  Counter& exceptions;       // library exceptions that ended a strand
+  Counter& tunnels_begun;
+  Gauge& tunnels_open;
+  Counter& tunnel_to_client;  // bytes
+  Counter& tunnel_to_origin;
+  Counter& exceptions;  // library exceptions that ended a strand
 
   // Of a client's connection: done, or failed with this error.
   void handshake(unsigned worker, const net::TlsInfo& info);
@@ -49,6 +53,10 @@ struct NodeMetrics {
   // Refusals by reason. A worker asks the registry once for each; `worker` is the calling thread's own, or
   // none's.
   void refused(unsigned worker, std::string_view reason);
+  // The same for connections that are closed before a request.
+  void connection_refused(unsigned worker, std::string_view reason);
+  // An empty reason: both sides ended in order.
+  void tunnel_ended(unsigned worker, std::string_view reason);
 
  private:
   Counter& refusals(std::string_view reason) const;

@@ -34,7 +34,8 @@ WorkerContext::WorkerContext(Node& shared, net::Worker& worker, unsigned number,
       fills(worker),
       pools(worker),
       h2(std::make_unique<H2Share>(shared.clock, kComplainEvery)),
-      failed_invalidations(shared.clock, kComplainEvery) {}
+      failed_invalidations(shared.clock, kComplainEvery),
+      refused_connections(shared.clock, kComplainEvery) {}
 
 WorkerContext::~WorkerContext() = default;
 

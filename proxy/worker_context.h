@@ -67,6 +67,7 @@ struct WorkerContext {
   PhotoLists photo_lists;
   std::string log_line;  // scratch of the access log
   RateLimited failed_invalidations;
+  RateLimited refused_connections;
 
  private:
   WallTime date_second_{};

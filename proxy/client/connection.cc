@@ -1,12 +1,15 @@
 #include "proxy/client/connection.h"
 
 #include <array>
+#include <optional>
 #include <string>
 
 #include "net/listener.h"
+#include "net/proxy_header.h"
 #include "proxy/client/client_facts.h"
 #include "proxy/client/h1_connection.h"
 #include "proxy/client/h2_connection.h"
+#include "proxy/policy/client_address.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -28,14 +31,23 @@ std::string_view tls_version_name(const net::TlsInfo& info) {
   return info.version == "TLSv1.3" ? "TLSv1.3" : "TLSv1.2";
 }
 
-ClientFacts facts_of(const net::Stream& stream, std::optional<std::uint16_t> redirect_https_port) {
-  ClientFacts facts;
-  net::Address peer = stream.peer();
-  const bool is_unix = peer.is_unix() || peer.family() == net::Family::none;
-  facts.peer = is_unix ? *conf::parse_ip("127.0.0.1") : stream.peer_ip().bytes();
-  facts.local_port = stream.local().port();
-  facts.redirect_https_port = redirect_https_port;
-  return facts;
+// What a connection has to know of its listener, which a reload may change or take away.
+struct Accepted {
+  bool tls = false;
+  bool http2 = false;
+  bool asks_certificate = false;
+  bool proxy_protocol = false;
+  std::optional<std::uint16_t> redirect_https_port;
+};
+
+constexpr conf::IpBytes kThisHost{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 127, 0, 0, 1};
+
+void set_ends(ClientFacts& facts, const net::Address& peer, const net::Address& local) {
+  const bool is_ip = peer.family() == net::Family::v4 || peer.family() == net::Family::v6;
+  facts.peer = is_ip ? peer.ip().bytes() : kThisHost;
+  facts.peer_port = peer.port();
+  facts.local = is_ip ? local.ip().bytes() : kThisHost;
+  facts.local_port = local.port();
 }
 
 // How HTTP/2 begins where both sides knew of it before (RFC 9113 section 3.4). No request of HTTP/1.1 does.
@@ -52,41 +64,96 @@ net::Task<bool> begins_with_preface(net::Stream& stream, TimePoint deadline, std
   co_return received == kPreface;
 }
 
-// Of a listener as it was when the connection came.
-struct ListenerFacts {
-  bool tls = false;
-  bool http2 = false;
-  bool asks_certificate = false;
-  std::optional<std::uint16_t> redirect_https_port;
-};
+// Closed without a word: the reason is for metrics and, now and then, for the log.
+void refuse_connection(WorkerContext& context, const ClientFacts& facts, std::string_view reason) {
+  context.node.metrics.connection_refused(context.index, reason);
+  if (auto skipped = context.refused_connections.admit()) {
+    context.node.log.warn("connection of {} closed: {} ({} more since the last line)",
+                          ip_to_string(facts.peer), reason, *skipped);
+  }
+}
 
-net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, ListenerFacts listener,
+std::string_view proxy_reason(const Error& error) {
+  if (error.code == Code::malformed) return error.where;
+  return error.code == Code::timeout ? "proxy_timeout" : "proxy_missing";
+}
+
+// A check whether we listen says nothing and goes, which is no fault.
+bool is_proxy_fault(const Error& error, net::Stream& stream) {
+  if (error.code == Code::closed) return stream.idle_state() == net::IdleState::dirty;
+  return error.code == Code::malformed || error.code == Code::timeout;
+}
+
+// Whose connection it is, from the hop in front. False: it ends here.
+net::Task<bool> take_proxy_header(WorkerContext& context, net::Stream& stream, ClientFacts& facts,
+                                  TimePoint deadline) {
+  auto header = co_await net::read_proxy_header(stream, deadline);
+  if (header && header->is_relayed()) set_ends(facts, header->client, header->local);
+  if (!header && is_proxy_fault(header.error(), stream)) {
+    refuse_connection(context, facts, proxy_reason(header.error()));
+  }
+  co_return header.has_value();
+}
+
+net::Task<bool> take_tls(WorkerContext& context, net::Stream& stream, ClientFacts& facts,
+                         std::shared_ptr<const net::TlsServer> server, bool asks_certificate) {
+  if (!server) co_return false;  // a reload took TLS away
+  const conf::Config& config = *context.snapshot->config;
+  Place place(context.node.clients.handshakes, config.limits.handshakes);
+  if (!place) {
+    refuse_connection(context, facts, "too_many_handshakes");
+    co_return false;
+  }
+  const TimePoint deadline = context.loop.now() + config.timeouts.handshake;
+  auto secured = co_await net::tls_accept(std::move(stream), *server, deadline);
+  if (!secured) {
+    context.node.metrics.handshake_failed(context.index, secured.error().code);
+    context.node.log.debug("tls handshake failed: {}", secured.error().where);
+    co_return false;
+  }
+  stream = std::move(*secured);
+  context.node.metrics.handshake(context.index, stream.tls_info());
+  facts.tls = true;
+  facts.tls_version = tls_version_name(stream.tls_info());
+  facts.tls_server = std::move(server);
+  if (asks_certificate) {
+    facts.certificate = std::make_shared<const net::PeerCertificate>(
+        stream.peer_certificate().value_or(net::PeerCertificate()));
+  }
+  co_return true;
+}
+
+// The client's place among its own connections; nothing where there is no such limit for it.
+std::optional<ClientPlace> take_client_place(WorkerContext& context, const ClientFacts& facts) {
+  const conf::Config& config = *context.snapshot->config;
+  const std::uint64_t most = config.limits.connections_per_client;
+  if (most == 0 || in_networks(config.server.trusted, facts.peer)) return std::nullopt;
+  return std::optional<ClientPlace>(std::in_place, context.node.clients.connections_of, client_of(facts.peer),
+                                    most);
+}
+
+net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, Accepted accepted,
                                  std::shared_ptr<const net::TlsServer> server) {
   OpenCount open(context.node.metrics.connections_open);
-  ClientFacts facts = facts_of(stream, listener.redirect_https_port);
+  ClientFacts facts;
+  set_ends(facts, stream.peer(), stream.local());
+  facts.redirect_https_port = accepted.redirect_https_port;
+  Place place(context.node.clients.connections, context.snapshot->config->limits.connections);
+  if (!place) co_return refuse_connection(context, facts, "too_many_connections");
+  const TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.header;
+  if (accepted.proxy_protocol) {
+    auto taken = co_await take_proxy_header(context, stream, facts, deadline);
+    if (!taken) co_return;
+  }
+  std::optional<ClientPlace> own_place = take_client_place(context, facts);
+  if (own_place && !*own_place) co_return refuse_connection(context, facts, "too_many_of_client");
   std::string received;
   bool is_http2 = false;
-  if (listener.tls) {
-    if (!server) co_return;  // a reload took TLS away
-    const TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.handshake;
-    auto secured = co_await net::tls_accept(std::move(stream), *server, deadline);
-    if (!secured) {
-      context.node.metrics.handshake_failed(context.index, secured.error().code);
-      context.node.log.debug("tls handshake failed: {}", secured.error().where);
-      co_return;
-    }
-    stream = std::move(*secured);
-    context.node.metrics.handshake(context.index, stream.tls_info());
-    facts.tls = true;
-    facts.tls_server = std::move(server);
-    if (listener.asks_certificate) {
-      facts.certificate = std::make_shared<const net::PeerCertificate>(
-          stream.peer_certificate().value_or(net::PeerCertificate()));
-    }
-    facts.tls_version = tls_version_name(stream.tls_info());
+  if (accepted.tls) {
+    auto secured = co_await take_tls(context, stream, facts, std::move(server), accepted.asks_certificate);
+    if (!secured) co_return;
     is_http2 = stream.tls_info().alpn == "h2";
-  } else if (listener.http2) {
-    const TimePoint deadline = context.loop.now() + context.snapshot->config->timeouts.header;
+  } else if (accepted.http2) {
     is_http2 = co_await begins_with_preface(stream, deadline, received);
   }
   if (is_http2) {
@@ -101,13 +168,21 @@ net::Task<void> serve_connection(WorkerContext& context, net::Stream stream, Lis
 
 void start_connection(WorkerContext& context, net::Stream stream, const conf::Listener& listener) {
   context.node.metrics.connections_accepted.add(context.index);
-  const ListenerFacts facts{
+  if (listener.proxy_protocol) {
+    ClientFacts facts;
+    set_ends(facts, stream.peer(), {});
+    if (!in_networks(listener.proxy_from, facts.peer)) {
+      return refuse_connection(context, facts, "proxy_untrusted");
+    }
+  }
+  const Accepted accepted{
       .tls = listener.tls,
       .http2 = listener.speaks_http2(),
       .asks_certificate = listener.mtls && listener.mtls->verify != conf::VerifyClients::off,
+      .proxy_protocol = listener.proxy_protocol,
       .redirect_https_port = listener.redirect_https_port};
-  auto server = facts.tls && context.tls ? context.tls->find(listener.address, context.index) : nullptr;
-  context.loop.spawn_named("connection", serve_connection, std::ref(context), std::move(stream), facts,
+  auto server = listener.tls && context.tls ? context.tls->find(listener.address, context.index) : nullptr;
+  context.loop.spawn_named("connection", serve_connection, std::ref(context), std::move(stream), accepted,
                            std::move(server));
 }
 

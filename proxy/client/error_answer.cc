@@ -51,6 +51,14 @@ ErrorAnswer answer_for(const Error& error) {
   return answer;
 }
 
+ErrorAnswer answer_for_rate(Duration wait) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+  return {.status = 429,
+          .reason = "rate_limited",
+          .detail = "That is more requests than one client may make.",
+          .retry_after = static_cast<int>(seconds)};
+}
+
 ErrorAnswer answer_for_body(const Error& error) {
   switch (error.code) {
     case Code::timeout:

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace vignette::proxy {
@@ -27,6 +28,8 @@ ErrorAnswer answer_for_full_head();
 // Of a fetch that brought no usable answer: timeouts 504, what is out of room or down 503 with
 // Retry-After, everything else an origin did 502.
 ErrorAnswer answer_for(const Error& error);
+// Of a client over its rate, which may ask again after that.
+ErrorAnswer answer_for_rate(Duration wait);
 // Of reading the client's request body: 408, 413 or 400.
 ErrorAnswer answer_for_body(const Error& error);
 

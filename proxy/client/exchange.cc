@@ -10,6 +10,7 @@
 #include "proxy/policy/client_address.h"
 #include "proxy/policy/forwarded.h"
 #include "proxy/policy/redirect.h"
+#include "proxy/policy/websocket.h"
 #include "proxy/route/route_path.h"
 #include "proxy/worker_context.h"
 
@@ -181,6 +182,7 @@ bool Exchange::apply_policies() {
     refuse({.status = 403, .reason = "country_denied", .detail = "This is not available in your country."});
     return false;
   }
+  if (!within_rates()) return false;
   if (!body_) return true;
   if (head_.framing == http::Framing::length && head_.content_length > route_->options->max_body) {
     refuse({.status = 413, .reason = "body_too_large", .detail = "The request body is too large."});
@@ -188,6 +190,20 @@ bool Exchange::apply_policies() {
   }
   body_->set_max_bytes(route_->options->max_body);
   return true;
+}
+
+bool Exchange::within_rates() {
+  const conf::Config& config = *snapshot_->config;
+  if (!config.limits.rate_limit && !route_->options->rate_limit) return true;
+  if (in_networks(config.server.trusted, address_)) return true;  // a hop that does not say for whom it asks
+  const auto wait_for = [this](const std::optional<conf::RateLimit>& limit, std::uint64_t scope) {
+    if (!limit) return std::optional<Duration>();
+    return context_.node.clients.rates.take(client_of(address_), scope, *limit, started_);
+  };
+  std::optional<Duration> wait = wait_for(config.limits.rate_limit, 0);
+  if (!wait) wait = wait_for(route_->options->rate_limit, route_->rate_scope);
+  if (wait) refuse(answer_for_rate(*wait));
+  return !wait;
 }
 
 void Exchange::redirect(int status, std::string location) {
@@ -251,8 +267,21 @@ void Exchange::plan_pass() {
   outcome_ = route_->cache_policy.mode == cache::CacheMode::off ? CacheOutcome::none : CacheOutcome::bypass;
 }
 
+// Past the cache, and with nothing of the client's own Connection and Upgrade.
+bool Exchange::decide_websocket() {
+  if (!is_websocket_handshake(head_.fields)) {
+    refuse(
+        {.status = 400, .reason = "bad_websocket", .detail = "The WebSocket handshake is not well formed."});
+    return true;
+  }
+  plan_pass();
+  upgrades_ = true;
+  return false;
+}
+
 bool Exchange::decide_origin() {
   object_path(path_);
+  if (head_.upgrade_websocket && route_->options->websocket) return decide_websocket();
   if (!may_use_cache()) {
     plan_pass();
     return false;

@@ -28,6 +28,7 @@
 #include "proxy/client/error_answer.h"
 #include "proxy/client/request_body.h"
 #include "proxy/client/responder.h"
+#include "proxy/client/tunnel.h"
 #include "proxy/media/fill_hub.h"
 #include "proxy/media/fill_job.h"
 #include "proxy/media/image_memo.h"
@@ -81,6 +82,11 @@ class Exchange {
   const cache::CacheStatus& cache_status() const { return status_; }
   std::string_view reason() const { return reason_; }
 
+  // After a 101: the origin's end of what the connection has become, for the codec to run (tunnel.h) before
+  // finish(); else null.
+  std::unique_ptr<TunnelEnd> take_tunnel() { return std::move(tunnel_); }
+  void note_tunnel(const TunnelOutcome& outcome);
+
   // The client did not take the end of its answer; before finish().
   void lose_client(const Error& error);
 
@@ -98,9 +104,11 @@ class Exchange {
   bool answer_options();
   bool find_route();
   bool apply_policies();
+  bool within_rates();
   bool redirect_listener();
   void redirect(int status, std::string location);
   bool decide_origin();
+  bool decide_websocket();
   bool only_reads();
   bool decide_gallery();
   bool decide_images();
@@ -154,6 +162,7 @@ class Exchange {
   net::Task<void> pass_through();
   net::Task<void> relay(OriginResponse& response);
   OriginRequest origin_request();
+  const Viewer* viewer();
   bool prepare_origin_fields();
 
   // Answering (exchange_answer.cc)
@@ -189,6 +198,7 @@ class Exchange {
   Plan plan_ = Plan::pass;
 
   TimePoint started_;
+  Viewer viewer_;
   conf::IpBytes address_;  // of the client, through trusted hops; the peer until they have been read
   geo::Country country_ = geo::kUnknown;
   std::string_view path_;          // normalised
@@ -210,6 +220,10 @@ class Exchange {
   http::ByteRange range_;           // with answer_is_part_
   bool answer_is_part_ = false;
   std::optional<bool> has_origin_fields_;  // once they were set: whether all of them fit
+
+  bool upgrades_ = false;              // to websocket, if the origin will
+  std::unique_ptr<TunnelEnd> tunnel_;  // after the origin's 101, until it is taken
+  TunnelOutcome tunnelled_;            // zeros without one
 
   int answered_ = 0;         // status; 0: none
   std::string_view reason_;  // of a refusal or failure; static

@@ -52,6 +52,11 @@ void Exchange::lose_client(const Error& error) {
   if (is_slow) context_.node.metrics.answers_stalled.add(context_.index);
 }
 
+void Exchange::note_tunnel(const TunnelOutcome& outcome) {
+  tunnelled_ = outcome;
+  reason_ = outcome.reason;
+}
+
 // The answer ends here, and not as if it were whole.
 void Exchange::break_off(std::string_view reason) {
   reason_ = reason;
@@ -113,7 +118,8 @@ void Exchange::finish() {
   metrics.responses[static_cast<std::size_t>(answered_ / 100) % metrics.responses.size()]->add(worker);
   metrics.cache[static_cast<std::size_t>(outcome_)]->add(worker);
   Duration took = context_.loop.clock().now() - started_;
-  if (route_) route_->metrics.duration->record(worker, took);
+  // How long a tunnel was open is no time that anybody waited.
+  if (route_ && answered_ != 101) route_->metrics.duration->record(worker, took);
   note_in_sketches();
   if (!context_.node.access_log) return;
   AccessRecord record;
@@ -124,8 +130,8 @@ void Exchange::finish() {
   record.request = &head_;
   if (route_) record.route = route_->label;
   record.status = answered_;
-  record.sent = responder_.answered_bytes();
-  record.received = body_ ? body_->bytes() : 0;
+  record.sent = responder_.answered_bytes() + tunnelled_.to_client;
+  record.received = (body_ ? body_->bytes() : 0) + tunnelled_.to_origin;
   record.duration = took;
   record.cache = to_string(outcome_);
   record.cache_detail = status_.detail;

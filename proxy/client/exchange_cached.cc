@@ -40,6 +40,7 @@ std::unique_ptr<FillJob> Exchange::make_job() {
     narrow_encodings();
     job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, fill_query_.value_or(""),
                                                    fill_query_.has_value(), head_.fields);
+    if (const Viewer* asking = viewer()) job->request->set_viewer(*asking);
   } else {
     job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, object_query_,
                                                    !object_query_.empty(), http::FieldList());

@@ -36,6 +36,16 @@ bool Exchange::prepare_origin_fields() {
   return fits;
 }
 
+// Null: nobody but the node.
+const Viewer* Exchange::viewer() {
+  if (client_.is_own) return nullptr;
+  viewer_.address = address_;
+  viewer_.port = address_ == client_.peer ? client_.peer_port : 0;  // a trusted hop tells no port
+  viewer_.local = client_.local;
+  viewer_.local_port = client_.local_port;
+  return &viewer_;
+}
+
 OriginRequest Exchange::origin_request() {
   OriginRequest request;
   request.method = head_.method;
@@ -49,6 +59,8 @@ OriginRequest Exchange::origin_request() {
   request.framing = head_.framing;
   request.content_length = head_.content_length;
   request.idempotent = http::is_idempotent(head_.method);
+  request.viewer = viewer();
+  request.upgrades_to_websocket = upgrades_;
   return request;
 }
 
@@ -92,6 +104,7 @@ net::Task<void> Exchange::relay(OriginResponse& response) {
     if (!sent) co_return;
   }
   responder_.end();
+  tunnel_ = std::move(response.tunnel);
 }
 
 }  // namespace vignette::proxy

@@ -8,6 +8,24 @@
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
+namespace {
+
+// The client's end of a tunnel.
+class ClientEnd final : public StreamEnd {
+ public:
+  ClientEnd(net::Stream stream, Slice received, const WireCount& counted, WorkerContext& context)
+      : StreamEnd(std::move(stream), std::move(received)), counted_(counted), context_(context) {}
+
+ private:
+  void moved(const net::Stream& stream) override {
+    counted_.add(stream, context_.node.metrics, context_.index);
+  }
+
+  WireCount counted_;
+  WorkerContext& context_;
+};
+
+}  // namespace
 
 H1Connection::H1Connection(WorkerContext& context, net::Stream stream, ClientFacts facts,
                            std::string_view received)
@@ -169,8 +187,21 @@ net::Task<bool> H1Connection::answer() {
   if (complete && !hold) sent = co_await send_queued();
   if (!sent) work.exchange->lose_client(sent.error());
   count_bytes();
+  std::unique_ptr<TunnelEnd> origin = work.exchange->take_tunnel();
+  const bool is_tunnel = origin && complete && sent;
+  if (is_tunnel) co_await tunnel(std::move(origin));
   work.exchange->finish();
-  co_return complete&& sent;
+  co_return complete&& sent && !is_tunnel;
+}
+
+// What the client has already sent behind its request is the first that goes through.
+net::Task<void> H1Connection::tunnel(std::unique_ptr<TunnelEnd> origin) {
+  const std::span<char> early = work_->unparsed();
+  auto client = std::make_unique<ClientEnd>(std::move(stream_), Slice::copy({early.data(), early.size()}),
+                                            counted_, context_);
+  const Duration idle = context_.snapshot->config->timeouts.tunnel;
+  auto outcome = co_await run_tunnel(context_, std::move(client), std::move(origin), idle);
+  work_->exchange->note_tunnel(outcome);
 }
 
 // Answers that were held for a common write must not wait for anything else.

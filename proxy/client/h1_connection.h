@@ -3,7 +3,7 @@
 //   idle --byte--> reading head --head--> exchange --answered--> next head in the buffer? yes: again, unsent
 //     ^                |  |                                      no: flush, then idle
 //     |  (time-out)    |  refused: answer, linger, close
-//     +----------------+
+//     +----------------+                       101: a tunnel (tunnel.h), to which the connection is given up
 //
 // Pipelined requests whose heads have arrived whole are answered in one write. Loop-thread only; one strand.
 #pragma once
@@ -44,6 +44,7 @@ class H1Connection {
   net::Task<Result<void>> send_queued();
   net::Task<void> refuse(int status, std::string_view reason);
   net::Task<void> end_and_linger();
+  net::Task<void> tunnel(std::unique_ptr<TunnelEnd> origin);
   void count_bytes();
   void acquire();
   void release();

@@ -94,7 +94,10 @@ void H1Responder::write_lines(const ResponseParts& parts) {
   } else if (body_ == Body::chunked) {
     put_line(at, "Transfer-Encoding", "chunked");
   }
-  if (!options_.keep_alive) {
+  if (parts.status == 101) {
+    put_line(at, "Connection", "Upgrade");
+    put_line(at, "Upgrade", "websocket");
+  } else if (!options_.keep_alive) {
     put_line(at, "Connection", "close");
   } else if (options_.version == http::Version::http_1_0) {
     put_line(at, "Connection", "keep-alive");
@@ -110,6 +113,7 @@ void H1Responder::begin(const ResponseParts& parts) {
   VCHECK(state_ == State::idle);
   state_ = State::body;
   if (request_body_ && !request_body_->complete()) options_.keep_alive = false;
+  if (parts.status == 101) options_.keep_alive = false;  // what follows is a tunnel
   choose_framing(parts);
   write_lines(parts);
   if (!parts.wire.empty()) {

@@ -23,7 +23,7 @@ namespace vignette::proxy {
 // has none and there is no `wire`; then come `extra`, `fields` and `wire`, whichever is there. Texts are
 // copied, `wire` is kept by reference.
 struct ResponseParts {
-  int status = 200;
+  int status = 200;                         // 101: from its end on, what the client sends is the tunnel's
   std::string_view extra;                   // complete "Name: value\r\n" lines, this answer's own
   const http::FieldList* fields = nullptr;  // end-to-end fields; framing fields in it are ignored
   Slice wire;  // stored lines of a cached object, Date among them, with the blank line behind them

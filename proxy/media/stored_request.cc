@@ -42,6 +42,7 @@ OriginRequest StoredRequest::request(const http::FieldList& fields) const {
   request.has_query = head_.has_query;
   request.host = head_.authority;
   request.fields = &fields;
+  request.viewer = viewer_ ? &*viewer_ : nullptr;
   return request;
 }
 

@@ -1,6 +1,7 @@
 // A request that outlives the exchange which made it: the copy a fill works on.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,7 +13,7 @@ namespace vignette::proxy {
 // Range, If-* and Expect: they would make the answer partial or conditional.
 bool is_left_out_of_fills(const http::Field& field);
 
-// Immutable after construction; not copyable, since views point into its own text.
+// Not copyable, since views point into its own text.
 class StoredRequest {
  public:
   // Always a GET without a body, and without what is_left_out_of_fills(). `fields` are the end-to-end fields
@@ -21,6 +22,9 @@ class StoredRequest {
                 const http::FieldList& fields);
   StoredRequest(const StoredRequest&) = delete;
   StoredRequest& operator=(const StoredRequest&) = delete;
+
+  // Who is said to ask; without it, the node itself.
+  void set_viewer(const Viewer& viewer) { viewer_ = viewer; }
 
   const http::RequestHead& head() const { return head_; }
   // A request over this text with the given end-to-end fields, which the caller keeps.
@@ -31,6 +35,7 @@ class StoredRequest {
 
   std::string text_;
   http::RequestHead head_;
+  std::optional<Viewer> viewer_;
 };
 
 }  // namespace vignette::proxy

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/strings.h"
 #include "http/chunked.h"
 #include "http/hop_by_hop.h"
 #include "http/parser.h"
@@ -43,8 +44,29 @@ Result<std::string_view> write_head(const OriginRequest& request, bool has_body,
   } else if (has_body || announces_empty_body(request.method)) {
     head.add_number(http::FieldId::content_length, has_body ? request.content_length : 0);
   }
+  if (request.upgrades_to_websocket) {
+    head.add(http::FieldId::connection, "Upgrade");
+    head.add(http::FieldId::upgrade, "websocket");
+  }
   return head.end();
 }
+
+// Whether a 101 says that what follows is what we asked for (RFC 6455 §4.1, RFC 9110 §7.8).
+bool switches_to_websocket(const http::FieldList& fields) {
+  return iequals(fields.value(http::FieldId::upgrade), "websocket") &&
+         fields.count(http::FieldId::upgrade) == 1 &&
+         fields.has_element(http::FieldId::connection, "upgrade");
+}
+
+// The connection behind a 101. Counts as a request in flight for as long as it is open.
+class OriginTunnelEnd final : public StreamEnd {
+ public:
+  OriginTunnelEnd(OriginConnection connection, Slice received)
+      : StreamEnd(std::move(connection.stream()), std::move(received)), connection_(std::move(connection)) {}
+
+ private:
+  OriginConnection connection_;
+};
 
 iovec part_of(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
 
@@ -58,7 +80,7 @@ class Transaction {
         response_(response),
         progress_(progress),
         worker_(worker),
-        parser_(request.method),
+        parser_(request.method, request.upgrades_to_websocket),
         sent_before_(connection_.stream().bytes_sent()) {}
 
   net::Task<Result<void>> run();
@@ -79,6 +101,7 @@ class Transaction {
   std::span<char> room();
   std::unexpected<Error> failed(Error error);
   Result<void> finish();
+  Result<void> finish_upgrade();
 
   OriginConnection connection_;
   const OriginRequest& request_;
@@ -254,8 +277,21 @@ net::Task<Result<void>> Transaction::run() {
   co_return finish();
 }
 
+Result<void> Transaction::finish_upgrade() {
+  http::FieldList& fields = response_.head->fields;
+  if (!switches_to_websocket(fields)) {
+    return failed({Code::malformed, Blame::origin, Retry::no, 0, "bad_upgrade"});
+  }
+  http::strip_response_fields(fields);
+  response_.tunnel =
+      std::make_unique<OriginTunnelEnd>(std::move(connection_), Slice(block_, begin_, end_ - begin_));
+  response_.head_bytes = std::move(block_);
+  return {};
+}
+
 Result<void> Transaction::finish() {
   http::ResponseHead& head = *response_.head;
+  if (head.status == 101) return finish_upgrade();
   bool reusable = head.keep_alive && sent_all_ && options_.reusable;
   http::strip_response_fields(head.fields);
   response_.content_length.reset();

@@ -29,9 +29,10 @@ struct TransactProgress {
 
 // Sends `request` and fills head, head_bytes, body and content_length of `response` (its trace is the
 // caller's). Host is request.host; framing fields are written from the model; an interim answer is consumed,
-// at most 8. Errors with Blame::origin: closed and reset (retry = if_reused when no byte of an answer came),
-// timeout, malformed (`where` names the refusal), tls; with Blame::client those of the request's body;
-// Code::malformed, limit with Blame::internal when the request cannot be written; cancelled.
+// at most 8. A 101 comes only where the request upgrades, and gives `tunnel`. Errors with Blame::origin:
+// closed and reset (retry = if_reused when no byte of an answer came), timeout, malformed (`where` names the
+// refusal), tls; with Blame::client those of the request's body; Code::malformed, limit with Blame::internal
+// when the request cannot be written; cancelled.
 net::Task<Result<void>> transact(OriginConnection connection, const OriginRequest& request,
                                  const TransactOptions& options, OriginResponse& response,
                                  TransactProgress& progress);

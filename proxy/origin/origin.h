@@ -13,9 +13,11 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "conf/address.h"
 #include "http/message.h"
 #include "net/frame_pool.h"
 #include "net/task.h"
+#include "proxy/origin/tunnel_end.h"
 
 namespace vignette::proxy {
 
@@ -38,6 +40,14 @@ class BodySource {
   virtual net::Task<Result<Piece>> next(TimePoint deadline) = 0;
 };
 
+// The client on whose behalf a request is made, and the address of ours that it came to.
+struct Viewer {
+  conf::IpBytes address{};
+  std::uint16_t port = 0;  // 0: not known
+  conf::IpBytes local{};
+  std::uint16_t local_port = 0;
+};
+
 // A request as an origin sees it. All views are the caller's and live until fetch() has returned its
 // head; `body` lives until then too and is pulled at most once.
 struct OriginRequest {
@@ -52,6 +62,8 @@ struct OriginRequest {
   http::Framing framing = http::Framing::none;  // of `body`: length or chunked
   std::uint64_t content_length = 0;             // when framing is length
   bool idempotent = true;                       // may be repeated after a failure (RFC 9110 §9.2.2)
+  const Viewer* viewer = nullptr;               // null: the node asks for itself
+  bool upgrades_to_websocket = false;           // a GET; the answer may be 101 and a tunnel (RFC 6455 §4)
 };
 
 // What the access log and metrics say about a fetch.
@@ -72,6 +84,7 @@ struct OriginResponse {
   BlockRef head_bytes;
   std::unique_ptr<BodySource> body;             // null: no body (HEAD, 204, 304, length 0)
   std::optional<std::uint64_t> content_length;  // of the body when known
+  std::unique_ptr<TunnelEnd> tunnel;            // after a 101, what follows it; else null
   OriginTrace trace;
   // For purges. Of what the answer was made from (a picture's original): its tags, and the sequence of purges
   // when it was fetched; 0: of nothing stored.

@@ -1,8 +1,11 @@
 #include "proxy/origin/origin_pools.h"
 
 #include <algorithm>
+#include <array>
 
+#include "base/hash.h"
 #include "net/connect.h"
+#include "net/proxy_header.h"
 #include "proxy/origin/balancer.h"
 
 namespace vignette::proxy {
@@ -10,6 +13,17 @@ namespace {
 
 // A name with many addresses is not tried to the end: other servers are waiting.
 constexpr std::size_t kAddressesATry = 3;
+
+Told told_by(const Endpoint& endpoint, const Viewer* viewer) {
+  Told told;
+  told.version = endpoint.proxy_protocol;
+  if (viewer && told.version != conf::ProxyProtocol::off) told.viewer = viewer->address;
+  return told;
+}
+
+net::Address address_of(const conf::IpBytes& ip, std::uint16_t port) {
+  return {net::IpAddress::from_v6(ip.data()), port};
+}
 
 }  // namespace
 
@@ -42,13 +56,15 @@ Endpoint::Endpoint(std::shared_ptr<ServerState> server, const conf::Address& whe
   if (tls_name.empty()) tls_name = where.host;
 }
 
-OriginConnection::OriginConnection(OriginPools& pools, const Endpoint& endpoint, net::Stream stream)
+OriginConnection::OriginConnection(OriginPools& pools, const Endpoint& endpoint, const Viewer* viewer,
+                                   net::Stream stream)
     : pools_(&pools),
       stream_(std::move(stream)),
       server_(endpoint.state.get()),
       in_flight_(server_),
       tls_(endpoint.tls),
-      keep_alive_(endpoint.keep_alive) {
+      keep_alive_(endpoint.keep_alive),
+      told_(told_by(endpoint, viewer)) {
   server_->begin_request();
 }
 
@@ -66,12 +82,16 @@ OriginPools::~OriginPools() {
 }
 
 std::size_t OriginPools::KeyHash::operator()(const Key& key) const {
-  return std::hash<const void*>()(key.server) * 31 + std::hash<const void*>()(key.tls);
+  const std::size_t place = std::hash<const void*>()(key.server) * 31 + std::hash<const void*>()(key.tls);
+  if (key.told.version == conf::ProxyProtocol::off) return place;
+  const std::string_view viewer(reinterpret_cast<const char*>(key.told.viewer.data()),
+                                key.told.viewer.size());
+  return spread(place, hash64(viewer), process_secret());
 }
 
 std::optional<OriginConnection> OriginPools::take_idle(const Endpoint& endpoint, Duration max_idle,
-                                                       Check check) {
-  auto found = pools_.find(Key{endpoint.state.get(), endpoint.tls.get()});
+                                                       Check check, const Viewer* viewer) {
+  auto found = pools_.find(Key{endpoint.state.get(), endpoint.tls.get(), told_by(endpoint, viewer)});
   if (found == pools_.end()) return std::nullopt;
   std::vector<Idle>& list = found->second;
   TimePoint now = worker_.now();
@@ -83,7 +103,7 @@ std::optional<OriginConnection> OriginPools::take_idle(const Endpoint& endpoint,
     // What the loop has reported may be a session ticket, so a doubt is settled by asking.
     bool doubt = check == Check::kernel || idle.stream.readable_now();
     if (doubt && idle.stream.idle_state() != net::IdleState::clean) continue;
-    OriginConnection connection(*this, endpoint, std::move(idle.stream));
+    OriginConnection connection(*this, endpoint, viewer, std::move(idle.stream));
     connection.reused_ = true;
     return connection;
   }
@@ -109,10 +129,31 @@ net::Task<Result<net::Stream>> OriginPools::open(const Endpoint& endpoint, TimeP
   co_return last;
 }
 
+// The server learns who asks before anything else, TLS included.
+net::Task<Result<net::Stream>> OriginPools::introduce(net::Stream stream, const Endpoint& endpoint,
+                                                      TimePoint deadline, const Viewer* viewer) {
+  net::ProxyHeader header;
+  if (viewer) {
+    header.client = address_of(viewer->address, viewer->port);
+    header.local = address_of(viewer->local, viewer->local_port);
+  }
+  const bool is_v1 = endpoint.proxy_protocol == conf::ProxyProtocol::v1;
+  std::array<char, net::kProxyLineBytes> bytes;
+  iovec part{bytes.data(),
+             net::write_proxy_header(is_v1 ? net::ProxyVersion::v1 : net::ProxyVersion::v2, header, bytes)};
+  auto sent = co_await stream.write({&part, 1}, deadline);
+  if (!sent) co_return std::unexpected(sent.error());
+  co_return std::move(stream);
+}
+
 net::Task<Result<OriginConnection>> OriginPools::connect(const Endpoint& endpoint, TimePoint deadline,
-                                                         std::string* reason) {
-  OriginConnection connection(*this, endpoint, net::Stream());
+                                                         std::string* reason, const Viewer* viewer) {
+  OriginConnection connection(*this, endpoint, viewer, net::Stream());
   auto stream = co_await open(endpoint, deadline);
+  if (stream && endpoint.proxy_protocol != conf::ProxyProtocol::off) {
+    auto introduced = co_await introduce(std::move(*stream), endpoint, deadline, viewer);
+    stream = std::move(introduced);
+  }
   if (stream && endpoint.tls) {
     auto secured =
         co_await net::tls_connect(std::move(*stream), *endpoint.tls, endpoint.tls_name, deadline, reason);
@@ -133,7 +174,7 @@ net::Task<Result<OriginConnection>> OriginPools::connect(const Endpoint& endpoin
 
 void OriginPools::put(OriginConnection connection) {
   if (worker_.stopping() || idle_ >= kIdleInAll || connection.keep_alive_ <= Duration::zero()) return;
-  std::vector<Idle>& list = pools_[Key{connection.server_, connection.tls_.get()}];
+  std::vector<Idle>& list = pools_[Key{connection.server_, connection.tls_.get(), connection.told_}];
   if (list.size() >= kIdlePerServer) return;
   list.push_back(
       {std::move(connection.stream_), std::move(connection.tls_), worker_.now(), connection.keep_alive_});
@@ -164,8 +205,11 @@ net::Task<void> OriginPools::sweep_strand(OriginPools& pools) {
 }
 
 std::size_t OriginPools::idle(const Endpoint& endpoint) const {
-  auto found = pools_.find(Key{endpoint.state.get(), endpoint.tls.get()});
-  return found == pools_.end() ? 0 : found->second.size();
+  std::size_t count = 0;
+  for (const auto& [key, list] : pools_) {
+    if (key.server == endpoint.state.get() && key.tls == endpoint.tls.get()) count += list.size();
+  }
+  return count;
 }
 
 void OriginPools::close_idle() {

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "conf/address.h"
+#include "conf/config.h"
 #include "net/address.h"
 #include "net/resolver.h"
 #include "net/stream.h"
@@ -21,6 +22,7 @@
 #include "net/tls.h"
 #include "net/worker.h"
 #include "proxy/origin/dns_cache.h"
+#include "proxy/origin/origin.h"
 #include "proxy/origin/server_registry.h"
 
 namespace vignette::proxy {
@@ -41,6 +43,14 @@ struct Endpoint {
   std::shared_ptr<const net::TlsClient> tls;
   std::string tls_name;
   Duration keep_alive;  // an idle connection is closed at the latest after this
+  conf::ProxyProtocol proxy_protocol = conf::ProxyProtocol::off;  // how connections begin
+};
+
+// What the PROXY header said that a connection began with: connections that differ in it are no substitutes.
+struct Told {
+  conf::ProxyProtocol version = conf::ProxyProtocol::off;
+  conf::IpBytes viewer{};  // zeros: nobody
+  bool operator==(const Told&) const = default;
 };
 
 // A connection to an origin server that one request uses. Dropped: closed. Counts as in flight at its server.
@@ -63,7 +73,7 @@ class OriginConnection {
   struct EndRequest {
     void operator()(ServerState* server) const { server->end_request(); }
   };
-  OriginConnection(OriginPools& pools, const Endpoint& endpoint, net::Stream stream);
+  OriginConnection(OriginPools& pools, const Endpoint& endpoint, const Viewer* viewer, net::Stream stream);
 
   OriginPools* pools_;
   net::Stream stream_;
@@ -71,6 +81,7 @@ class OriginConnection {
   std::unique_ptr<ServerState, EndRequest> in_flight_;
   std::shared_ptr<const net::TlsClient> tls_;
   Duration keep_alive_;
+  Told told_;
   bool reused_ = false;
 };
 
@@ -90,12 +101,15 @@ class OriginPools {
     kernel,  // asked once more: one system call
   };
   // The idle connection to that endpoint used last, if it was used within `max_idle` (and the endpoint's own
-  // limit) and its server has neither closed it nor sent anything.
-  std::optional<OriginConnection> take_idle(const Endpoint& endpoint, Duration max_idle, Check check);
-  // A new connection; TLS included. Tells the server's state how it went. Errors: those of net::connect,
-  // net::tls_connect and the resolver, with retry = yes. `reason`, when given, gets TLS's longer text.
+  // limit) and its server has neither closed it nor sent anything. Where connections begin with a PROXY
+  // header, one that was opened for the viewer's address.
+  std::optional<OriginConnection> take_idle(const Endpoint& endpoint, Duration max_idle, Check check,
+                                            const Viewer* viewer = nullptr);
+  // A new connection; PROXY header and TLS included. Tells the server's state how it went. Errors: those of
+  // net::connect, net::tls_connect and the resolver, with retry = yes. `reason`, when given, gets TLS's
+  // longer text.
   net::Task<Result<OriginConnection>> connect(const Endpoint& endpoint, TimePoint deadline,
-                                              std::string* reason = nullptr);
+                                              std::string* reason = nullptr, const Viewer* viewer = nullptr);
 
   std::size_t idle() const { return idle_; }
   std::size_t idle(const Endpoint& endpoint) const;
@@ -118,6 +132,7 @@ class OriginPools {
   struct Key {
     const ServerState* server;
     const net::TlsClient* tls;
+    Told told;
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
@@ -129,6 +144,8 @@ class OriginPools {
   void sweep(TimePoint now);
   static net::Task<void> sweep_strand(OriginPools& pools);
   net::Task<Result<net::Stream>> open(const Endpoint& endpoint, TimePoint deadline);
+  net::Task<Result<net::Stream>> introduce(net::Stream stream, const Endpoint& endpoint, TimePoint deadline,
+                                           const Viewer* viewer);
   Balancer* find_balancer(std::size_t slot, std::uint64_t configuration);
   Balancer& set_balancer(std::size_t slot, std::uint64_t configuration, std::unique_ptr<Balancer> made);
 

@@ -87,7 +87,8 @@ ServersOrigin::ServersOrigin(const conf::Origin& options, Node& node,
   endpoints_.reserve(options.servers.size());
   for (const conf::OriginServer& server : options.servers) {
     auto state = node.servers.server(options.name, server.address.to_string());
-    endpoints_.emplace_back(std::move(state), server.address, tls, tls_name, options.timeouts.keep_alive);
+    endpoints_.emplace_back(std::move(state), server.address, tls, tls_name, options.timeouts.keep_alive)
+        .proxy_protocol = options.proxy_protocol;
   }
 }
 
@@ -111,15 +112,16 @@ std::optional<OriginConnection> ServersOrigin::idle_connection(Fetch& fetch) {
   const Endpoint& endpoint = endpoints_[fetch.server()];
   OriginPools& pools = fetch.context.pools;
   const bool once = !fetch.request.idempotent || fetch.request.body;
-  return once ? pools.take_idle(endpoint, kFreshIdle, OriginPools::Check::kernel)
-              : pools.take_idle(endpoint, endpoint.keep_alive, OriginPools::Check::flags);
+  const Viewer* viewer = fetch.request.viewer;
+  return once ? pools.take_idle(endpoint, kFreshIdle, OriginPools::Check::kernel, viewer)
+              : pools.take_idle(endpoint, endpoint.keep_alive, OriginPools::Check::flags, viewer);
 }
 
 net::Task<Result<OriginConnection>> ServersOrigin::connect(Fetch& fetch) {
   const TimePoint started = fetch.now();
   fetch.reason.clear();
-  auto made = co_await fetch.context.pools.connect(endpoints_[fetch.server()],
-                                                   started + options_.timeouts.connect, &fetch.reason);
+  auto made = co_await fetch.context.pools.connect(
+      endpoints_[fetch.server()], started + options_.timeouts.connect, &fetch.reason, fetch.request.viewer);
   fetch.connect = fetch.now() - started;
   fetch.connected = made.has_value();
   co_return made;

@@ -1,6 +1,7 @@
 // One [[site.route]], compiled. Immutable after construction; lives as long as its snapshot.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,6 +20,7 @@ struct Route {
   std::string label;                     // "img.example.com/i/*": metrics, log, explain
   std::vector<Origin*> origins;          // primary, then failover; owned by the snapshot
   cache::CachePolicy cache_policy;
+  std::uint64_t rate_scope = 0;  // tells its buckets from other routes', over reloads too
   geo::Rules geo;
   bool uses_geo = false;
   // Response fields, names in lower case: removed first, then set.

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "base/hash.h"
 #include "base/strings.h"
 #include "geo/country.h"
 #include "proxy/node.h"
@@ -169,6 +170,7 @@ class Builder {
     auto route = std::make_unique<Route>();
     route->options = &options;
     route->label = fmt::format("{}{}{}", site.hosts.front(), options.path, options.prefix ? "*" : "");
+    route->rate_scope = hash64(route->label);
     for (const std::string& name : options.origins)
       route->origins.push_back(snapshot_->origins.at(name).get());
     route->cache_policy = cache_policy(options.cache);

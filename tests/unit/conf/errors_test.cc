@@ -62,9 +62,31 @@ TEST_CASE("an unknown key names its nearest neighbour") {
 TEST_CASE("keys of features that are not built are unknown") {
   run({{"[cache]\npeers = []", "f:4:1: error: unknown key \"peers\""},
        {kApp + "max_inflight = 4", "f:5:1: error: unknown key \"max_inflight\""},
-       {kSite + "[[site.route]]\npath = \"/\"\norigin = \"app\"\nwebsocket = true",
-        "f:10:1: error: unknown key \"websocket\""},
        {"[geo]\ncity = \"x\"", "f:4:1: error: unknown key \"city\""}});
+}
+
+TEST_CASE("only a route to servers can have websocket connections") {
+  const std::string route = "[[site.route]]\npath = \"/*\"\nwebsocket = true\n";
+  run({{kSite + route + "origin = \"app\"", ""},
+       {kSite + route + "redirect = \"/x\"",
+        "f:9:1: error: \"websocket\" has no meaning in a route with \"redirect\""},
+       {"[origin.photos]\ndirectory = \"/\"\n" + kSite + route + "origin = [\"app\", \"photos\"]",
+        "f:11:13: error: origin \"photos\" has \"directory\", and only servers speak WebSocket"}});
+}
+
+TEST_CASE("a listener with PROXY headers says whose it believes") {
+  run({{"proxy_protocol = false", ""},
+       {"proxy_protocol = [\"10.0.0.0/8\"]", ""},
+       {"proxy_protocol = true\n[server]\ntrusted = [\"10.0.0.0/8\"]", ""},
+       {"proxy_protocol = true",
+        "f:3:18: error: proxy_protocol = true believes the networks of server.trusted, and there are none"},
+       {"proxy_protocol = []", "f:3:18: error: expected at least one entry"},
+       {"proxy_protocol = [\"10.0.0.1/8\"]", "f:3:19: error: expected a network"},
+       {"proxy_protocol = \"v2\"", "f:3:18: error: expected true, false or a list of networks"},
+       {kApp + "proxy_protocol = \"v1\"", ""},
+       {kApp + "proxy_protocol = true", "f:5:18: error: expected \"off\", \"v1\" or \"v2\""},
+       {"[origin.photos]\ndirectory = \"/\"\nproxy_protocol = \"v1\"",
+        "f:5:1: error: \"proxy_protocol\" does not go with an origin that has \"directory\""}});
 }
 
 TEST_CASE("a wrong type or value is told what is accepted") {

@@ -40,6 +40,14 @@ TEST_CASE("A bad request body is the client's error") {
   CHECK(answer_for_body(error(Code::closed, Blame::client)).status == 400);
 }
 
+TEST_CASE("A client over its rate is told to wait for whole seconds, and never for none") {
+  using namespace std::chrono_literals;
+  CHECK(answer_for_rate(Duration(1ns)).retry_after == 1);
+  CHECK(answer_for_rate(Duration(1s)).retry_after == 1);
+  CHECK(answer_for_rate(Duration(1001ms)).retry_after == 2);
+  CHECK(answer_for_rate(Duration(1s)).status == 429);
+}
+
 TEST_CASE("Every answer carries a reason and a sentence") {
   for (int code = 0; code <= static_cast<int>(Code::internal); ++code) {
     ErrorAnswer answer = answer_for(error(static_cast<Code>(code)));

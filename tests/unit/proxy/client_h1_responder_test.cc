@@ -55,6 +55,16 @@ TEST_CASE("A known length is framed by Content-Length") {
   CHECK(a.sent() == "HTTP/1.1 200 OK\r\n" + std::string(kDateLine) + "Content-Length: 5\r\n\r\nhello");
 }
 
+TEST_CASE("A 101 has no length, says what it switches to and is the last answer") {
+  Answering a;
+  a.responder.begin(parts(101, 0));
+  a.responder.end();
+  CHECK(a.responder.ended());
+  CHECK_FALSE(a.responder.keep_alive());
+  CHECK(a.sent() == "HTTP/1.1 101 Switching Protocols\r\n" + std::string(kDateLine) +
+                        "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+}
+
 TEST_CASE("An unknown length is chunked for HTTP/1.1") {
   Answering a;
   a.responder.begin(parts(200, std::nullopt));
