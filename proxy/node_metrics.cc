@@ -1,5 +1,7 @@
 #include "proxy/node_metrics.h"
 
+#include "http/accept.h"
+
 namespace vignette::proxy {
 
 std::string_view to_string(CacheOutcome outcome) {
@@ -44,11 +46,25 @@ NodeMetrics::NodeMetrics(Metrics& metrics)
                                   "Clients cut off for taking an answer that is not stored too slowly.")),
       answers_stalled(metrics.counter("vignette_answers_stalled_total",
                                       "Answers given up because the client took them too slowly.")),
+      bodies_spooled(
+          metrics.counter("vignette_bodies_spooled_total", "Request bodies that were kept on disk.")),
+      bodies_not_spooled(metrics.counter("vignette_bodies_not_spooled_total",
+                                         "Request bodies that were streamed to a server because the spool had "
+                                         "no room left or its disk failed.")),
+      codecs_refused(metrics.counter("vignette_codecs_refused_total",
+                                     "Answers that kept their content coding because too many were being "
+                                     "compressed or undone at the time.")),
       exceptions(metrics.counter("vignette_exceptions_total", "Library exceptions that ended a strand.")) {
   static constexpr std::string_view kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t i = 0; i < responses.size(); ++i) {
     responses[i] =
         &metrics.counter("vignette_responses_total", "Answers by status class.", {{"class", kClasses[i]}});
+  }
+  for (std::size_t i = 0; i < answers_encoded.size(); ++i) {
+    answers_encoded[i] = &metrics.counter(
+        "vignette_answers_encoded_total",
+        "Answers of servers that were compressed, and those whose compression was undone (identity).",
+        {{"coding", http::to_string(static_cast<http::Coding>(i))}});
   }
   for (std::size_t i = 0; i < cache.size(); ++i) {
     cache[i] = &metrics.counter("vignette_cache_requests_total", "Requests by what the cache did for them.",

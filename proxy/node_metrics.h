@@ -30,8 +30,12 @@ struct NodeMetrics {
   Counter& chunks_fetched;  // of large objects
   Counter& large_changed;
   Counter& readers_cut;
-  Counter& answers_stalled;  // given up because the client did not take them
-  Counter& exceptions;       // library exceptions that ended a strand
+  Counter& answers_stalled;                   // given up because the client did not take them
+  std::array<Counter*, 4> answers_encoded{};  // by http::Coding; identity: what had one was undone
+  Counter& bodies_spooled;                    // of requests: to disk
+  Counter& bodies_not_spooled;                // streamed from where there was no room, or the disk failed
+  Counter& codecs_refused;                    // no room in WorkerContext::codec_room
+  Counter& exceptions;                        // library exceptions that ended a strand
 
   // Refusals by reason; made on first use, so only for the error path.
   void refused(unsigned worker, std::string_view reason);

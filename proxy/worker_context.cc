@@ -1,5 +1,7 @@
 #include "proxy/worker_context.h"
 
+#include "proxy/media/coded_body.h"
+
 namespace vignette::proxy {
 namespace {
 
@@ -30,7 +32,8 @@ WorkerContext::WorkerContext(Node& shared, net::Worker& worker, unsigned number,
       snapshot(std::move(first)),
       fills(worker),
       pools(worker),
-      failed_invalidations(shared.clock, kComplainEvery) {}
+      failed_invalidations(shared.clock, kComplainEvery),
+      codec_room(kCodecRoomBytes) {}
 
 WorkerContext::~WorkerContext() = default;
 

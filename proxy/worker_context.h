@@ -11,6 +11,7 @@
 #include "proxy/media/fill_hub.h"
 #include "proxy/media/image_memo.h"
 #include "proxy/media/photo_lists.h"
+#include "proxy/media/source_budget.h"
 #include "proxy/node.h"
 #include "proxy/origin/origin_pools.h"
 #include "proxy/route/snapshot.h"
@@ -63,6 +64,7 @@ struct WorkerContext {
   PhotoLists photo_lists;
   std::string log_line;  // scratch of the access log
   RateLimited failed_invalidations;
+  SourceBudget codec_room;  // of what is being compressed and undone
 
  private:
   WallTime date_second_{};
