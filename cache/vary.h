@@ -2,9 +2,9 @@
 // marker: an object without body that holds the list of field names. The values that the request has for
 // them extend the key, and there lies the variant.
 //
-// Accept-Encoding is normalised to those codings we know that it accepts, Accept-Language to lower case
-// without blanks; of other values the lines are joined, and blanks around the commas of lists do not count
-// (RFC 9111 section 4.1).
+// Accept-Encoding is normalised to those codings we know that it accepts, best first, Accept-Language to
+// lower case without blanks; of other values the lines are joined, and blanks around the commas of lists do
+// not count (RFC 9111 section 4.1).
 #pragma once
 
 #include <cstdint>

@@ -17,6 +17,8 @@
 
 #include "conf/address.h"
 #include "conf/route_cache.h"
+#include "conf/route_compress.h"
+#include "http/url.h"
 
 namespace vignette::conf {
 
@@ -88,6 +90,13 @@ struct LimitOptions {
   std::uint32_t connections_per_client = 0;  // of one client, but for trusted hops
   std::uint32_t handshakes = 16'384;         // of TLS, under way at once
   std::optional<RateLimit> rate_limit;       // over it 429; nullopt = none
+};
+
+// Where request bodies wait until they are whole.
+struct SpoolOptions {
+  std::string path = "/var/tmp";        // folder of unlinked files
+  std::uint64_t size = 1ULL << 30;      // bytes on disk, of all bodies
+  std::uint64_t memory = 256ULL << 20;  // bytes in memory, of all bodies
 };
 
 struct TimeoutOptions {
@@ -270,11 +279,17 @@ struct Redirect {
   std::vector<RedirectPart> parts;  // `to`, parsed
 };
 
+// What becomes of a request body that a server is to get.
+enum class Uploads : std::uint8_t {
+  spool,   // it waits in memory, then on disk, until all of it is here
+  stream,  // each piece goes on as it comes
+};
+
 enum class RouteKind : std::uint8_t { origin, images, redirect, gallery };
 
 struct Route {
   Position where;
-  std::string path;                  // without the final *
+  std::string path;                  // without the final *; in its site's normal form
   bool prefix = false;               // the path ended in *
   std::vector<std::string> methods;  // empty = any
   RouteKind kind = RouteKind::origin;
@@ -282,6 +297,7 @@ struct Route {
   std::vector<std::string> origins;
   bool strip_prefix = false;  // resolved: false for servers, true for s3 and directory
   RouteCache cache;           // resolved
+  RouteCompress compress;     // resolved
   RouteGeo geo;
   std::vector<IpPrefix> allow;  // empty = all but the denied; deny is asked first
   std::vector<IpPrefix> deny;
@@ -290,13 +306,18 @@ struct Route {
   RouteHeaders headers;
   bool websocket = false;      // kind origin, all of servers
   std::uint64_t max_body = 0;  // bytes; resolved from LimitOptions::body
-  Redirect redirect;           // kind redirect
+  Uploads uploads = Uploads::spool;
+  Redirect redirect;  // kind redirect
 };
 
 struct Site {
   Position where;
   std::vector<std::string> hosts;  // lower case: "a.example", "*.example", "*"
-  std::vector<Route> routes;       // first match in order wins
+  bool merge_slashes = false;
+  http::EncodedSlash encoded_slash = http::EncodedSlash::keep;
+  std::vector<Route> routes;  // first match in order wins
+
+  http::PathRules path_rules() const { return {merge_slashes, encoded_slash}; }
 };
 
 enum class UnsignedImages : std::uint8_t { off, presets, on };
@@ -327,6 +348,7 @@ struct Config {
   LogOptions log;
   CacheOptions cache;
   LimitOptions limits;
+  SpoolOptions spool;
   TimeoutOptions timeouts;
   GeoOptions geo;
   ImageOptions images;

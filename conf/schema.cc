@@ -157,6 +157,20 @@ std::vector<Option> limit_options() {
   };
 }
 
+std::vector<Option> spool_options() {
+  using S = SpoolOptions;
+  return {
+      value("path", &S::path, directory_path(), Reload::restart,
+            "Folder of the files that request bodies wait in. They have no names, so nothing is left behind, "
+            "and "
+            "are read by nobody else. Not on a file system in memory."),
+      value("size", &S::size, size(0, kTiB), Reload::restart,
+            "Bytes that all bodies may take on disk. What finds no room is streamed."),
+      value("memory", &S::memory, size(kMiB, kTiB), Reload::restart,
+            "Bytes that all bodies may take in memory, 256 KiB each at most; then they go to disk earlier."),
+  };
+}
+
 std::vector<Option> timeout_options() {
   using T = TimeoutOptions;
   return {
@@ -389,6 +403,8 @@ std::vector<Option> build_schema() {
       table("log", &C::log, log_options(), "Logs."),
       table("cache", &C::cache, cache_options(), "The cache, shared by all workers."),
       table("limits", &C::limits, limit_options(), "What one client may send."),
+      table("spool", &C::spool, spool_options(),
+            "Where request bodies wait until they are whole, on routes with `uploads = \"spool\"`."),
       table("timeouts", &C::timeouts, timeout_options(), "How long one client may take."),
       table("tls", &C::tls, tls_options(), "What all listeners with `tls` share."),
       tables("listener", &C::listeners, listener_options(), "An address where clients connect."),

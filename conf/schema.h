@@ -55,6 +55,7 @@ void read_members(Context& context, const Node& node, const std::vector<Option>&
 std::vector<Option> origin_options();
 std::vector<Option> site_options();
 Option route_cache_option();
+Option route_compress_option();
 std::vector<Option> image_options();
 std::vector<Option> rate_limit_options();
 
@@ -63,7 +64,7 @@ std::vector<Option> rate_limit_options();
 std::optional<std::string> read_host(const Node& node);
 
 // What spans several keys; `root` is the tree that `config` was read from. Resolves what depends on
-// other keys (RouteCache, strip_prefix, max_body, timeouts, secrets).
+// other keys (RouteCache, RouteCompress, strip_prefix, max_body, timeouts, secrets).
 void validate(Context& context, const Node& root, const Checks& checks, Config& config);
 
 }  // namespace vignette::conf

@@ -64,15 +64,16 @@ std::optional<std::string> normal_path(std::string_view text) {
 }
 
 Option path_option() {
-  Option option{.key = "path",
-                .type = "string",
-                .range = "begins with /, may end in *",
-                .required = true,
-                .doc =
-                    "What this route matches: one path, or with a final `*` everything that begins with "
-                    "what is before it, without query; case counts. Both are compared in one normal form, so "
-                    "that `/über/*`, `/%c3%bcber/*` and `/./%C3%BCber/*` are one path; `%2F` is no `/`. The "
-                    "first route that matches path and method wins."};
+  Option option{
+      .key = "path",
+      .type = "string",
+      .range = "begins with /, may end in *",
+      .required = true,
+      .doc =
+          "What this route matches: one path, or with a final `*` everything that begins with "
+          "what is before it, without query; case counts. Both are compared in one normal form, so "
+          "that `/über/*`, `/%c3%bcber/*` and `/./%C3%BCber/*` are one path; the site says what `%2F` "
+          "and `//` are. The first route that matches path and method wins."};
   option.read = [](Context& context, const Node& node, void* owner) {
     constexpr std::string_view kExpected =
         "a path that begins with / and may end in *, such as \"/static/*\"";
@@ -211,6 +212,18 @@ Option strip_prefix_option() {
   return option;
 }
 
+Option uploads_option() {
+  return value(
+      "uploads", &Route::uploads, choice<Uploads>({{"spool", Uploads::spool}, {"stream", Uploads::stream}}),
+      Reload::live,
+      "`\"spool\"`: a request body is taken from the client whole, up to 256 KiB of it in memory and "
+      "the rest in an unlinked file (`[spool]`), before a server is asked. A slow client then keeps no "
+      "server busy, a server that fails before it answers costs an idempotent request nothing, and the "
+      "server sees a length. `\"stream\"`: each piece goes on as it comes. gRPC is always streamed, and so "
+      "is what "
+      "finds no room.");
+}
+
 std::vector<Option> route_options() {
   using R = Route;
   return {
@@ -229,6 +242,7 @@ std::vector<Option> route_options() {
       redirect_option(),
       strip_prefix_option(),
       route_cache_option(),
+      route_compress_option(),
       table("geo", &R::geo, geo_rows(), "Rules by the client's country; they need `geo.country`."),
       value("allow", &R::allow, list_of(network(), "list of networks"), Reload::live,
             "Answer 403 to clients from any other address."),
@@ -251,6 +265,7 @@ std::vector<Option> route_options() {
           "Without "
           "it, or when the server does not agree, it is a request like any other. `timeouts.tunnel` says how "
           "long one may be idle."),
+      uploads_option(),
   };
 }
 
@@ -272,6 +287,19 @@ std::vector<Option> site_options() {
       required(value("hosts", &Site::hosts, list_of(host(), "list of hosts", 1), Reload::live,
                      "The names it answers to; `\"*.example.com\"` is every name below, not the name itself, "
                      "`\"*\"` any host. The most exact match wins, whatever the order.")),
+      value("merge_slashes", &Site::merge_slashes, boolean(), Reload::live,
+            "Take several slashes in a row for one, as many app servers do: with rules about `/admin/*` in "
+            "front of such a server, `//admin/` should not go by another route. Object stores tell such "
+            "names apart."),
+      value(
+          "encoded_slash", &Site::encoded_slash,
+          choice<http::EncodedSlash>({{"keep", http::EncodedSlash::keep},
+                                      {"decode", http::EncodedSlash::decode},
+                                      {"reject", http::EncodedSlash::reject}}),
+          Reload::live,
+          "What `%2F` in a path is: `\"keep\"`: part of a name, sent on as it is; `\"decode\"`: a slash, for "
+          "routes, cache and origin alike; `\"reject\"`: answered 400. A route in front of a server that "
+          "decodes before it looks is safe with one of the other two."),
       tables("route", &Site::routes, route_options(),
              "What is served under a path. A request that no route of its site matches is answered 404."),
   };

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "conf/schema.h"
+#include "http/url.h"
 
 namespace vignette::conf {
 namespace {
@@ -57,7 +59,9 @@ bool check_route_kind(const Place& place, const Route& route) {
 
 void check_foreign_keys(const Place& place, const Route& route) {
   std::vector<std::string> foreign;
-  if (route.kind != RouteKind::origin) foreign = {"strip_prefix", "max_body", "websocket"};
+  if (route.kind != RouteKind::origin) {
+    foreign = {"strip_prefix", "max_body", "websocket", "compress", "uploads"};
+  }
   if (route.kind == RouteKind::redirect || route.kind == RouteKind::gallery) foreign.emplace_back("cache");
   for (const std::string& key : foreign) {
     if (const Member* member = place.node.find_member(key)) {
@@ -154,11 +158,22 @@ void resolve_cache(const Place& place, bool from_servers, RouteCache& cache) {
   }
 }
 
+// Objects of stores are kept under one key for all clients.
+void resolve_compress(const Place& place, bool from_servers, Route& route) {
+  const Node* options = place.node.find("compress");
+  if (!options) {
+    route.compress.enabled = from_servers;
+  } else if (route.compress.enabled && !from_servers && route.kind == RouteKind::origin) {
+    place.context.error(options->at, "compress is for origins with servers");
+  }
+}
+
 void resolve(const Place& place, Route& route) {
   const Origin* primary = route.origins.empty() ? nullptr : place.config.find_origin(route.origins[0]);
   const bool from_servers =
       route.kind == RouteKind::origin && (!primary || primary->kind == OriginKind::servers);
   resolve_cache(place, from_servers, route.cache);
+  resolve_compress(place, from_servers, route);
   if (!place.node.find("strip_prefix")) route.strip_prefix = !from_servers;
   if (!place.node.find("max_body")) route.max_body = place.config.limits.body;
 }
@@ -187,6 +202,19 @@ void check_reachable(Context& context, const Node& list, const Site& site) {
   }
 }
 
+// The site says what a path's normal form is, and requests are compared in that.
+void normalise_path(const Place& place, const Site& site, Route& route) {
+  const Node* path = place.node.find("path");
+  if (!path || route.path.empty()) return;
+  auto normal = http::normalize_path(route.path, site.path_rules());
+  if (normal) {
+    route.path = std::move(*normal);
+  } else {
+    place.context.error(path->at, fmt::format("no request of this site has such a path: {}",
+                                              http::to_string(normal.error())));
+  }
+}
+
 void check_site(Context& context, const Node& node, const Config& config, Site& site) {
   const Node* list = node.find("route");
   if (!list || !list->is(Node::Kind::array)) return;
@@ -195,6 +223,7 @@ void check_site(Context& context, const Node& node, const Config& config, Site& 
     if (!list->items[i].is(Node::Kind::table)) continue;
     const Place place{context, config, list->items[i]};
     check_geo(place, route);
+    normalise_path(place, site, route);
     const bool one_kind = check_route_kind(place, route);
     resolve(place, route);
     if (!one_kind) continue;

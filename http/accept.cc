@@ -60,8 +60,22 @@ struct CodingQuality {
   std::optional<int> any;
 };
 
+constexpr std::array<std::string_view, 4> kCodings = {"identity", "zstd", "br", "gzip"};
+
 bool names_coding(std::string_view name, std::string_view coding) {
   return iequals(name, coding) || (coding == "gzip" && iequals(name, "x-gzip"));
+}
+
+CodingQuality find_quality(const FieldList& request, std::string_view coding) {
+  CodingQuality found;
+  request.for_each_element(FieldId::accept_encoding, [&](std::string_view element) {
+    std::string_view name;
+    const std::optional<int> weight = split_weight(element, name);
+    if (!weight) return;
+    if (name == "*") keep_highest(found.any, *weight);
+    if (names_coding(name, coding)) keep_highest(found.listed, *weight);
+  });
+  return found;
 }
 
 }  // namespace
@@ -84,28 +98,53 @@ TypeQuality quality(const FieldList& request, std::string_view media_type) {
 int encoding_quality(const FieldList& request, std::string_view coding) {
   const bool identity = iequals(coding, "identity");
   if (!request.has(FieldId::accept_encoding)) return identity ? kFull : 0;
-  CodingQuality found;
-  request.for_each_element(FieldId::accept_encoding, [&](std::string_view element) {
-    std::string_view name;
-    const std::optional<int> weight = split_weight(element, name);
-    if (!weight) return;
-    if (name == "*") keep_highest(found.any, *weight);
-    if (names_coding(name, coding)) keep_highest(found.listed, *weight);
-  });
+  const CodingQuality found = find_quality(request, coding);
   if (found.listed) return *found.listed;
   // A wildcard does not raise identity; it takes it away only with q=0.
   if (identity) return found.any == 0 ? 0 : kFull;
   return found.any.value_or(0);
 }
 
+std::string_view to_string(Coding coding) { return kCodings[static_cast<std::size_t>(coding)]; }
+
+std::optional<Coding> parse_coding(std::string_view name) {
+  for (std::size_t i = 0; i < kCodings.size(); ++i) {
+    if (names_coding(name, kCodings[i])) return static_cast<Coding>(i);
+  }
+  return std::nullopt;
+}
+
+bool AcceptedCodings::has(Coding coding) const { return std::ranges::find(list(), coding) != list().end(); }
+
+AcceptedCodings accepted_codings(const FieldList& request) {
+  AcceptedCodings accepted;
+  if (!request.has(FieldId::accept_encoding)) return accepted;
+  const CodingQuality of_identity = find_quality(request, "identity");
+  const int least = std::max(of_identity.listed.value_or(0), 1);
+  std::array<int, 3> weights{};
+  for (const Coding coding : {Coding::zstd, Coding::br, Coding::gzip}) {
+    const int weight = encoding_quality(request, to_string(coding));
+    if (weight < least) continue;
+    // Sorted in, behind those that are liked as well.
+    std::size_t at = accepted.count++;
+    for (; at > 0 && weights[at - 1] < weight; --at) {
+      weights[at] = weights[at - 1];
+      accepted.codings[at] = accepted.codings[at - 1];
+    }
+    weights[at] = weight;
+    accepted.codings[at] = coding;
+  }
+  return accepted;
+}
+
 void append_accepted_codings(const FieldList& request, std::string& out) {
-  if (!request.has(FieldId::accept_encoding)) return;
-  bool is_first = true;
-  for (const std::string_view coding : {"br", "gzip", "zstd"}) {
-    if (encoding_quality(request, coding) == 0) continue;
-    if (!is_first) out += ',';
-    out += coding;
-    is_first = false;
+  const AcceptedCodings accepted = accepted_codings(request);
+  const std::span<const Coding> list = accepted.list();
+  const bool is_our_order = std::ranges::is_sorted(list);
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (i > 0) out += ',';
+    out += to_string(list[i]);
+    if (i > 0 && !is_our_order) out += i == 1 ? ";q=0.9" : ";q=0.8";
   }
 }
 

@@ -1,8 +1,11 @@
 // Content negotiation by quality (RFC 9110 §12.5). Qualities are thousandths: 1000 is q=1.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -29,9 +32,27 @@ TypeQuality quality(const FieldList& request, std::string_view media_type);
 // Without the field: identity 1000, others 0.
 int encoding_quality(const FieldList& request, std::string_view coding);
 
-// Which of `br`, `gzip` and `zstd` the request accepts, in this order with commas between, appended to `out`.
-// What Accept-Encoding comes down to: in cache keys, and towards an origin whose answer is kept under such a
-// key, as what the key does not tell apart must not decide the answer.
+// Codings that we know (RFC 1952, 7932, 8878).
+enum class Coding : std::uint8_t { identity, zstd, br, gzip };
+std::string_view to_string(Coding coding);
+// Of one element of Content-Encoding or Accept-Encoding; x-gzip is gzip. nullopt: another one.
+std::optional<Coding> parse_coding(std::string_view name);
+
+// Of zstd, br and gzip those that the request accepts, what it likes best first; of what it likes equally
+// zstd goes before br and br before gzip. One that it likes less than an identity that it names is not in it.
+// Without the field none is: RFC 9110 §12.5.3 would allow any, but few such clients can read one.
+struct AcceptedCodings {
+  std::array<Coding, 3> codings{};
+  std::size_t count = 0;
+
+  std::span<const Coding> list() const { return {codings.data(), count}; }
+  bool has(Coding coding) const;
+};
+AcceptedCodings accepted_codings(const FieldList& request);
+
+// That list as an Accept-Encoding which comes down to the same again (with qualities only where the order is
+// not ours), appended to `out`: for cache keys, and for an origin whose answer is kept under such a key, as
+// what the key does not tell apart must not decide the answer.
 void append_accepted_codings(const FieldList& request, std::string& out);
 
 }  // namespace vignette::http

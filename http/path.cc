@@ -8,17 +8,19 @@
 namespace vignette::http {
 namespace {
 
-constexpr std::array<std::string_view, 8> kErrors = {"not_absolute", "bad_percent", "nul",     "backslash",
-                                                     "above_root",   "hidden_dots", "control", "no_room"};
+constexpr std::array<std::string_view, 9> kErrors = {"not_absolute", "bad_percent", "nul",
+                                                     "backslash",    "above_root",  "hidden_dots",
+                                                     "control",      "no_room",     "encoded_slash"};
 
 constexpr char kUpperHex[] = "0123456789ABCDEF";
 
 // Whether nothing would change: no escape, no segment that starts with a dot, only plain characters.
-bool is_plain(std::string_view raw) {
+bool is_plain(std::string_view raw, PathRules rules) {
   if (!raw.starts_with('/')) return false;
   for (std::size_t i = 0; i < raw.size(); ++i) {
     if (raw[i] == '%' || !chars::is(raw[i], chars::kPathOnly)) return false;
-    if (raw[i] == '.' && raw[i - 1] == '/') return false;
+    if (i == 0 || raw[i - 1] != '/') continue;
+    if (raw[i] == '.' || (raw[i] == '/' && rules.merge_slashes)) return false;
   }
   return true;
 }
@@ -28,8 +30,12 @@ struct Unescaped {
   bool hides_separators = false;  // %2F or %5C stayed
 };
 
-std::expected<Unescaped, PathError> unescape(std::string_view raw, char* out) {
+std::expected<Unescaped, PathError> unescape(std::string_view raw, char* out, PathRules rules) {
   Unescaped result;
+  const auto put = [&](char c) {
+    const bool repeats = c == '/' && result.size > 0 && out[result.size - 1] == '/';
+    if (!repeats || !rules.merge_slashes) out[result.size++] = c;
+  };
   for (std::size_t i = 0; i < raw.size(); ++i) {
     const char c = raw[i];
     if (c == '\0') return std::unexpected(PathError::nul);
@@ -37,7 +43,7 @@ std::expected<Unescaped, PathError> unescape(std::string_view raw, char* out) {
     if (c != '%') {
       const auto byte = static_cast<unsigned char>(c);
       if (byte <= ' ' || byte >= 0x7F) return std::unexpected(PathError::control);
-      out[result.size++] = c;
+      put(c);
       continue;
     }
     if (raw.size() - i < 3) return std::unexpected(PathError::bad_percent);
@@ -47,11 +53,15 @@ std::expected<Unescaped, PathError> unescape(std::string_view raw, char* out) {
     i += 2;
     const char decoded = static_cast<char>(high << 4 | low);
     if (decoded == '\0') return std::unexpected(PathError::nul);
-    if (chars::is(decoded, chars::kUnreserved)) {
-      out[result.size++] = decoded;
+    const bool is_slash = decoded == '/';
+    if (is_slash && rules.encoded_slash == EncodedSlash::reject) {
+      return std::unexpected(PathError::encoded_slash);
+    }
+    if (chars::is(decoded, chars::kUnreserved) || (is_slash && rules.encoded_slash == EncodedSlash::decode)) {
+      put(decoded);
       continue;
     }
-    result.hides_separators |= decoded == '/' || decoded == '\\';
+    result.hides_separators |= is_slash || decoded == '\\';
     out[result.size++] = '%';
     out[result.size++] = kUpperHex[high];
     out[result.size++] = kUpperHex[low];
@@ -107,11 +117,12 @@ std::optional<std::size_t> remove_dot_segments(char* path, std::size_t size) {
 
 std::string_view to_string(PathError error) { return kErrors[static_cast<std::size_t>(error)]; }
 
-std::expected<std::string_view, PathError> normalize_path(std::string_view raw, std::span<char> out) {
-  if (raw == "*" || is_plain(raw)) return raw;
+std::expected<std::string_view, PathError> normalize_path(std::string_view raw, std::span<char> out,
+                                                          PathRules rules) {
+  if (raw == "*" || is_plain(raw, rules)) return raw;
   if (!raw.starts_with('/')) return std::unexpected(PathError::not_absolute);
   if (out.size() < raw.size()) return std::unexpected(PathError::no_room);
-  const std::expected<Unescaped, PathError> unescaped = unescape(raw, out.data());
+  const std::expected<Unescaped, PathError> unescaped = unescape(raw, out.data(), rules);
   if (!unescaped) return std::unexpected(unescaped.error());
   if (unescaped->hides_separators && hides_dots({out.data(), unescaped->size})) {
     return std::unexpected(PathError::hidden_dots);
@@ -121,9 +132,9 @@ std::expected<std::string_view, PathError> normalize_path(std::string_view raw, 
   return std::string_view(out.data(), *size);
 }
 
-std::expected<std::string, PathError> normalize_path(std::string_view raw) {
+std::expected<std::string, PathError> normalize_path(std::string_view raw, PathRules rules) {
   std::string out(raw.size(), '\0');
-  const std::expected<std::string_view, PathError> path = normalize_path(raw, std::span<char>(out));
+  const std::expected<std::string_view, PathError> path = normalize_path(raw, std::span<char>(out), rules);
   if (!path) return std::unexpected(path.error());
   return std::string(*path);
 }

@@ -33,23 +33,37 @@ struct AbsoluteUrl {
 std::optional<AbsoluteUrl> parse_absolute_url(std::string_view text);
 
 enum class PathError : std::uint8_t {
-  not_absolute,  // does not start with '/'
-  bad_percent,   // '%' without two hex digits
-  nul,           // %00 or a NUL byte
-  backslash,     // a raw backslash
-  above_root,    // ".." climbs over the root
-  hidden_dots,   // "." or ".." next to %2F or %5C: another decoder would see a traversal
-  control,       // a raw control, space or non-ASCII byte
-  no_room,       // `out` is shorter than `raw`
+  not_absolute,   // does not start with '/'
+  bad_percent,    // '%' without two hex digits
+  nul,            // %00 or a NUL byte
+  backslash,      // a raw backslash
+  above_root,     // ".." climbs over the root
+  hidden_dots,    // "." or ".." next to %2F or %5C: another decoder would see a traversal
+  control,        // a raw control, space or non-ASCII byte
+  no_room,        // `out` is shorter than `raw`
+  encoded_slash,  // %2F where PathRules reject it
 };
 std::string_view to_string(PathError error);
 
+// What of a path may be read in two ways; a site says which.
+enum class EncodedSlash : std::uint8_t {
+  keep,    // %2F is no separator and goes on as it is
+  decode,  // it is one: /a%2Fb is /a/b
+  reject,
+};
+struct PathRules {
+  bool merge_slashes = false;  // "//" is "/", before dot segments are removed
+  EncodedSlash encoded_slash = EncodedSlash::keep;
+};
+
 // The one form that router, cache key and policies look at: escapes of unreserved characters decoded, other
 // escapes in upper case, "." and ".." removed, everything else kept (also "//" and %2F, which is not a
-// separator). Idempotent. The result is a view into `out`, which needs raw.size() bytes and may be raw's own.
-// When `raw` is already normal the result is `raw` itself and nothing is written. "*" is returned as it is.
-std::expected<std::string_view, PathError> normalize_path(std::string_view raw, std::span<char> out);
-std::expected<std::string, PathError> normalize_path(std::string_view raw);
+// separator, unless the rules say otherwise). Idempotent. The result is a view into `out`, which needs
+// raw.size() bytes and may be raw's own. When `raw` is already normal the result is `raw` itself and nothing
+// is written. "*" is returned as it is.
+std::expected<std::string_view, PathError> normalize_path(std::string_view raw, std::span<char> out,
+                                                          PathRules rules = {});
+std::expected<std::string, PathError> normalize_path(std::string_view raw, PathRules rules = {});
 
 struct Parameter {
   std::string_view name;   // raw, not decoded

@@ -23,6 +23,7 @@ namespace vignette::proxy {
 
 class ImagingService;
 class ServerRegistry;
+class Spool;
 
 struct Node {
   const Clock& clock;
@@ -30,13 +31,14 @@ struct Node {
   NodeMetrics& metrics;
   cache::Store& store;
   cache::FillTable& fills;
-  TaskPool& file_pool;                 // directory reads, and reports that read much
-  TaskPool& purge_pool;                // one thread: what writes the book of purges never waits for files
-  ServerRegistry& servers;             // health and names of origin servers; survives reloads
-  ImagingService* imaging;             // null when no route serves images
-  LineSink* access_log;                // null: off
-  cache::PurgeBook* purges = nullptr;  // of the store; null: nothing can be purged
-  cache::Insight* insight = nullptr;   // what answers are recorded into; null: nothing is
+  TaskPool& file_pool;                     // directory reads, and reports that read much
+  TaskPool& purge_pool;                    // one thread: what writes the book of purges never waits for files
+  ServerRegistry& servers;                 // health and names of origin servers; survives reloads
+  ImagingService* imaging;                 // null when no route serves images
+  LineSink* access_log;                    // null: off
+  cache::PurgeBook* purges = nullptr;      // of the store; null: nothing can be purged
+  cache::Insight* insight = nullptr;       // what answers are recorded into; null: nothing is
+  std::shared_ptr<Spool> spool = nullptr;  // of request bodies; null: they are streamed
   // A paced fill cuts its slowest reader, and a pulled run ends, when nothing was taken for this long.
   Duration reader_stall = std::chrono::seconds(60);
   std::atomic<bool> draining{false};

@@ -1,5 +1,7 @@
 #include "proxy/node_metrics.h"
 
+#include "http/accept.h"
+
 namespace vignette::proxy {
 
 std::string_view to_string(CacheOutcome outcome) {
@@ -49,6 +51,15 @@ NodeMetrics::NodeMetrics(Metrics& metrics, unsigned workers)
                                        "Bytes passed on by WebSocket connections.", {{"to", "client"}})),
       tunnel_to_origin(metrics.counter("vignette_tunnel_bytes_total",
                                        "Bytes passed on by WebSocket connections.", {{"to", "origin"}})),
+      bodies_spooled(
+          metrics.counter("vignette_bodies_spooled_total", "Request bodies that were kept on disk.")),
+      bodies_not_spooled(
+          metrics.counter("vignette_bodies_not_spooled_total",
+                          "Request bodies that were streamed to a server because the spool had "
+                          "no room left or its disk failed.")),
+      codecs_refused(metrics.counter("vignette_codecs_refused_total",
+                                     "Answers that kept their content coding because too many were being "
+                                     "compressed or undone at the time.")),
       exceptions(metrics.counter("vignette_exceptions_total", "Library exceptions that ended a strand.")),
       refusals_(workers) {
   static constexpr std::string_view kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -71,6 +82,12 @@ NodeMetrics::NodeMetrics(Metrics& metrics, unsigned workers)
         "vignette_tls_handshakes_failed_total",
         "Client TLS handshakes that did not complete: too slow, refused by one side, or ended.",
         {{"reason", kFailures[i]}});
+  }
+  for (std::size_t i = 0; i < answers_encoded.size(); ++i) {
+    answers_encoded[i] = &metrics.counter(
+        "vignette_answers_encoded_total",
+        "Answers of servers that were compressed, and those whose compression was undone (identity).",
+        {{"coding", http::to_string(static_cast<http::Coding>(i))}});
   }
   for (std::size_t i = 0; i < cache.size(); ++i) {
     cache[i] = &metrics.counter("vignette_cache_requests_total", "Requests by what the cache did for them.",

@@ -44,7 +44,11 @@ struct NodeMetrics {
   Gauge& tunnels_open;
   Counter& tunnel_to_client;  // bytes
   Counter& tunnel_to_origin;
-  Counter& exceptions;  // library exceptions that ended a strand
+  std::array<Counter*, 4> answers_encoded{};  // by http::Coding; identity: what had one was undone
+  Counter& bodies_spooled;                    // of requests: to disk
+  Counter& bodies_not_spooled;                // streamed from where there was no room, or the disk failed
+  Counter& codecs_refused;                    // no room in WorkerContext::codec_room
+  Counter& exceptions;                        // library exceptions that ended a strand
 
   // Of a client's connection: done, or failed with this error.
   void handshake(unsigned worker, const net::TlsInfo& info);

@@ -1,6 +1,7 @@
 #include "proxy/worker_context.h"
 
 #include "proxy/client/h2_share.h"
+#include "proxy/media/coded_body.h"
 
 namespace vignette::proxy {
 namespace {
@@ -35,7 +36,8 @@ WorkerContext::WorkerContext(Node& shared, net::Worker& worker, unsigned number,
       pools(worker),
       h2(std::make_unique<H2Share>(shared.clock, kComplainEvery)),
       failed_invalidations(shared.clock, kComplainEvery),
-      refused_connections(shared.clock, kComplainEvery) {}
+      refused_connections(shared.clock, kComplainEvery),
+      codec_room(kCodecRoomBytes) {}
 
 WorkerContext::~WorkerContext() = default;
 

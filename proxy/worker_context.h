@@ -11,6 +11,7 @@
 #include "proxy/media/fill_hub.h"
 #include "proxy/media/image_memo.h"
 #include "proxy/media/photo_lists.h"
+#include "proxy/media/source_budget.h"
 #include "proxy/node.h"
 #include "proxy/origin/origin_pools.h"
 #include "proxy/route/snapshot.h"
@@ -68,6 +69,7 @@ struct WorkerContext {
   std::string log_line;  // scratch of the access log
   RateLimited failed_invalidations;
   RateLimited refused_connections;
+  SourceBudget codec_room;  // of what is being compressed and undone
 
  private:
   WallTime date_second_{};

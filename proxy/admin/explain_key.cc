@@ -127,7 +127,7 @@ std::string explain_query(std::string_view url, const std::vector<std::string>& 
 
 std::expected<AskedKey, std::string> find_key(const Snapshot& snapshot, const ExplainQuestion& question,
                                               http::FieldList& fields, WallTime now) {
-  const auto read = read_url(question.url);
+  const auto read = read_url(*snapshot.router, question.url);
   if (!read) return Failure(read.error());
   const RouteMatch match = snapshot.router->match(read->host, read->normal_path, "GET");
   if (!match.route) return Failure(fmt::format("no route answers GET {}", question.url));

@@ -101,7 +101,7 @@ bool may_lie_below(const conf::Route& route, std::string_view path) {
 
 }  // namespace
 
-std::expected<ReadUrl, std::string> read_url(std::string_view text) {
+std::expected<ReadUrl, std::string> read_url(const Router& router, std::string_view text) {
   ReadUrl read;
   const auto url = http::parse_absolute_url(text);
   if (!url) return Failure(fmt::format("\"{}\" is not an http or https URL without a fragment", text));
@@ -116,9 +116,10 @@ std::expected<ReadUrl, std::string> read_url(std::string_view text) {
   }
   const std::string_view path = url->path.empty() ? std::string_view("/") : url->path;
   std::string normal(path.size(), '\0');
-  const auto normalised = http::normalize_path(path, normal);
-  if (!normalised)
+  const auto normalised = http::normalize_path(path, normal, path_rules(router.find_site(read.host)));
+  if (!normalised) {
     return Failure(fmt::format("\"{}\" is not a URL: {}", text, sentence_of(normalised.error())));
+  }
   read.normal_path = std::string(*normalised);
   return read;
 }
@@ -143,7 +144,7 @@ std::expected<StoredUrl, std::string> find_stored(const Route& route, const UrlP
 }
 
 std::expected<StoredUrl, std::string> find_stored(const Snapshot& snapshot, std::string_view url) {
-  const auto read = read_url(url);
+  const auto read = read_url(*snapshot.router, url);
   if (!read) return Failure(read.error());
   const RouteMatch match = snapshot.router->match(read->host, read->normal_path, "GET");
   if (!match.route) return Failure(fmt::format("no route answers GET {}", url));
@@ -156,7 +157,7 @@ std::expected<StoredUrl, std::string> find_stored(const Snapshot& snapshot, std:
 
 std::expected<std::vector<cache::PurgeTarget>, std::string> find_below(const Snapshot& snapshot,
                                                                        std::string_view url) {
-  const auto read = read_url(url);
+  const auto read = read_url(*snapshot.router, url);
   if (!read) return Failure(read.error());
   if (read->url.has_query) return Failure("a prefix of URLs has no query");
   const Site* site = snapshot.router->find_site(read->host);

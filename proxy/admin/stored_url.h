@@ -40,7 +40,7 @@ struct ReadUrl {
   http::AbsoluteUrl url;    // views into the text it was read from
 };
 // Errors are sentences for who asked.
-std::expected<ReadUrl, std::string> read_url(std::string_view text);
+std::expected<ReadUrl, std::string> read_url(const Router& router, std::string_view text);
 
 // Errors are sentences for who asked.
 std::expected<StoredUrl, std::string> find_stored(const Snapshot& snapshot, std::string_view url);

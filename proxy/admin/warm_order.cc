@@ -98,8 +98,10 @@ std::optional<std::string> path_through(const Route& route, std::string_view wha
 }
 
 bool answers(const Snapshot& snapshot, const Route& route, const Target& target) {
-  const auto normal = http::normalize_path(std::string_view(target.path).substr(0, target.path.find('?')));
-  return normal && snapshot.router->match(target.host, *normal, "GET").route == &route;
+  const Site* site = snapshot.router->find_site(target.host);
+  const auto normal =
+      http::normalize_path(std::string_view(target.path).substr(0, target.path.find('?')), path_rules(site));
+  return normal && Router::match(site, *normal, "GET").route == &route;
 }
 
 std::optional<Target> find_photo(const Snapshot& snapshot, std::string_view what, std::string_view origin,

@@ -118,8 +118,9 @@ bool Exchange::normalise() {
             .allow = kServedMethods});
     return false;
   }
+  site_ = snapshot_->router->find_site(head_.host);
   scratch_.path.resize(head_.path.size());
-  auto normal = http::normalize_path(head_.path, scratch_.path);
+  auto normal = http::normalize_path(head_.path, scratch_.path, path_rules(site_));
   if (!normal) {
     refuse({.status = 400, .reason = to_string(normal.error()), .detail = "The path is not acceptable."});
     return false;
@@ -146,9 +147,9 @@ bool Exchange::redirect_listener() {
 }
 
 bool Exchange::find_route() {
-  RouteMatch match = snapshot_->router->match(head_.host, path_, is_purge() ? "GET" : head_.method_name);
+  RouteMatch match = Router::match(site_, path_, is_purge() ? "GET" : head_.method_name);
   if (is_purge() && (!match.route || match.route->options->purge_from.empty())) {
-    match = snapshot_->router->match(head_.host, path_, head_.method_name);
+    match = Router::match(site_, path_, head_.method_name);
   }
   using Outcome = RouteMatch::Outcome;
   switch (match.outcome) {

@@ -34,6 +34,7 @@
 #include "proxy/media/image_memo.h"
 #include "proxy/media/large_reader.h"
 #include "proxy/route/route.h"
+#include "proxy/route/router.h"
 
 namespace vignette::proxy {
 
@@ -164,6 +165,8 @@ class Exchange {
   OriginRequest origin_request();
   const Viewer* viewer();
   bool prepare_origin_fields();
+  bool is_spooled() const;
+  void refuse_fetch(const Error& error);
 
   // Answering (exchange_answer.cc)
   void begin(int status, const http::FieldList* fields, Slice wire, std::optional<std::uint64_t> length);
@@ -194,6 +197,7 @@ class Exchange {
   Responder& responder_;
   ExchangeScratch& scratch_;
   std::shared_ptr<const Snapshot> snapshot_;
+  const Site* site_ = nullptr;  // by the host; null: none
   const Route* route_ = nullptr;
   Plan plan_ = Plan::pass;
 

@@ -38,6 +38,7 @@ std::unique_ptr<FillJob> Exchange::make_job() {
   if (route_->origins.front()->kind() == Origin::Kind::servers) {
     DCHECK(has_origin_fields_ == true);  // answer_cached() has seen to it
     narrow_encodings();
+    job->compress = &route_->options->compress;
     job->request = std::make_unique<StoredRequest>(head_.authority, origin_path_, fill_query_.value_or(""),
                                                    fill_query_.has_value(), head_.fields);
     if (const Viewer* asking = viewer()) job->request->set_viewer(*asking);
@@ -296,7 +297,7 @@ bool Exchange::select_part(const cache::Object& object, std::optional<std::uint6
     return true;
   }
   if (!length) return true;
-  extra += "Accept-Ranges: bytes\r\n";
+  if (may_be_parted(object)) extra += "Accept-Ranges: bytes\r\n";
   if (chosen.kind == Part::Kind::whole) return true;
   char text[http::kContentRangeBytes];
   bool part = chosen.kind == Part::Kind::part;

@@ -1,7 +1,10 @@
 // Passing a request through to its origin, and the answer back, without the cache.
 
+#include "base/strings.h"
 #include "cache/stored_fields.h"
 #include "proxy/client/exchange.h"
+#include "proxy/client/spool.h"
+#include "proxy/media/coded_body.h"
 #include "proxy/policy/client_address.h"
 #include "proxy/policy/forwarded.h"
 #include "proxy/worker_context.h"
@@ -64,6 +67,22 @@ OriginRequest Exchange::origin_request() {
   return request;
 }
 
+// A call of gRPC may stay open both ways for as long as it likes.
+bool Exchange::is_spooled() const {
+  if (!body_ || !context_.node.spool || route_->options->uploads == conf::Uploads::stream) return false;
+  if (route_->origins.front()->kind() != Origin::Kind::servers) return false;
+  constexpr std::string_view kGrpc = "application/grpc";
+  return !iequals(head_.fields.value(http::FieldId::content_type).substr(0, kGrpc.size()), kGrpc);
+}
+
+void Exchange::refuse_fetch(const Error& error) {
+  if (error.code == Code::cancelled) {  // this strand was: there is nobody to answer
+    reason_ = "client_gone";
+    return;
+  }
+  refuse(error.blame == Blame::client ? answer_for_body(error) : answer_for(error));
+}
+
 net::Task<void> Exchange::pass_through() {
   if (!prepare_origin_fields()) {
     refuse(answer_for_full_head());
@@ -71,16 +90,21 @@ net::Task<void> Exchange::pass_through() {
   }
   OriginRequest request = origin_request();
   origin_name_ = route_->origins.front()->name();
-  auto response = co_await fetch_with_failover(context_, route_->origins, request);
-  if (!response) {
-    const Error& error = response.error();
-    if (error.code == Code::cancelled) {  // this strand was: there is nobody to answer
-      reason_ = "client_gone";
-      co_return;
+  std::unique_ptr<SpooledBody> spooled;
+  if (is_spooled()) {
+    const bool has_length = head_.framing == http::Framing::length;
+    spooled = std::make_unique<SpooledBody>(context_, *body_, has_length ? head_.content_length : 0);
+    auto filled = co_await spooled->fill();
+    if (!filled) co_return refuse_fetch(filled.error());
+    request.body = spooled.get();
+    if (spooled->is_whole()) {
+      request.framing = http::Framing::length;
+      request.content_length = spooled->bytes();
     }
-    refuse(error.blame == Blame::client ? answer_for_body(error) : answer_for(error));
-    co_return;
   }
+  auto response = co_await fetch_with_failover(context_, route_->origins, request);
+  if (!response) co_return refuse_fetch(response.error());
+  spooled.reset();
   co_await relay(*response);
 }
 
@@ -88,6 +112,7 @@ net::Task<void> Exchange::relay(OriginResponse& response) {
   trace_ = std::make_shared<OriginTrace>(response.trace);
   status_.forward_status = response.head->status;
   if (!http::is_safe(head_.method) && response.head->status < 400) co_await invalidate(*response.head);
+  code_response(context_, route_->options->compress, head_, response);
   if (!response.body && refuse_for_store(response.head->status, response.content_length)) co_return;
   if (!route_->cache_policy.keep_tag_fields) remove_tag_fields(response.head->fields);
   edit_fields(response.head->fields);

@@ -19,6 +19,11 @@ std::optional<http::RangeSpec> asked_range(const http::RequestHead& request) {
   return http::parse_range_spec(request.fields.value(http::FieldId::range));
 }
 
+bool may_be_parted(const cache::Object& object) {
+  if (object.etag().starts_with('"')) return true;
+  return !object.field("content-encoding");
+}
+
 Part choose_part(const http::RequestHead& request, const cache::Object& object) {
   switch (http::evaluate_preconditions(request, {.etag = object.etag(),
                                                  .last_modified = object.last_modified(),
@@ -33,7 +38,7 @@ Part choose_part(const http::RequestHead& request, const cache::Object& object) 
   }
   const auto length = object.content_length();
   const auto spec = asked_range(request);
-  if (!length || !spec || !may_take_range(request, object)) return {};
+  if (!length || !spec || !may_be_parted(object) || !may_take_range(request, object)) return {};
   const http::RangeAnswer answer = http::resolve(*spec, *length);
   switch (answer.kind) {
     case http::RangeAnswer::Kind::part:

@@ -22,7 +22,11 @@ struct Part {
   http::ByteRange range;
 };
 
-// Ranges are taken only of an object whose length is known.
+// Whether ranges of it mean something to who has other ranges. Bytes that were compressed on the way are not
+// the same each time, and a weak tag does not say so: of these the whole is sent.
+bool may_be_parted(const cache::Object& object);
+
+// Ranges are taken only of an object whose length is known, and which may be parted.
 Part choose_part(const http::RequestHead& request, const cache::Object& object);
 
 // The one range that a GET asks for, whatever it is a part of; nullopt: none, several, or no range that can

@@ -1,15 +1,20 @@
 #include "proxy/media/fill_job.h"
 
+#include <algorithm>
+
 #include <fmt/core.h>
 
+#include "base/strings.h"
 #include "cache/freshness.h"
 #include "cache/manifest.h"
 #include "cache/purge/purge_book.h"
 #include "http/range.h"
 #include "net/signal.h"
 #include "net/worker.h"
+#include "proxy/media/coded_body.h"
 #include "proxy/media/large_run.h"
 #include "proxy/media/purge_names.h"
+#include "proxy/policy/compression.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -37,6 +42,7 @@ class FillRun {
   bool answers_instead_of(int status) const;
   net::Task<void> take_body(BodySource& body);
   net::Task<void> take_chunks(BodySource& body);
+  void keep_vary(OriginResponse& response);
   void fail(const Error& error);
   void commit();
 
@@ -109,6 +115,14 @@ bool FillRun::take_first_part(OriginResponse& response) {
   if (*told->length <= cache::kChunkBytes) return true;
   has_first_part_ = true;
   return is_large(response) && assess(response).not_stored == cache::Reason::none;
+}
+
+// A 304 may say what the server varies by, which must not take away what we vary by.
+void FillRun::keep_vary(OriginResponse& response) {
+  const bool varied = std::ranges::any_of(split(job_->stale->vary(), ','),
+                                          [](std::string_view name) { return name == "accept-encoding"; });
+  if (!varied || !response.head->fields.has(http::FieldId::vary)) return;
+  if (auto texts = add_vary(response.head->fields)) response.made_bytes = std::move(*texts);
 }
 
 // The stored response under the head that a 304 makes of it. False: that head may not be stored.
@@ -193,6 +207,7 @@ net::Task<void> FillRun::run() {
   context_.node.metrics.fills_started.add(context_.index);
   auto response = co_await fetch();
   if (response && response->head->status == 304 && job_->stale) {
+    keep_vary(*response);
     if (freshen(*response)) co_return;
     job_->stale = nullptr;  // asked again, without validators
     response = co_await fetch();
@@ -208,6 +223,10 @@ net::Task<void> FillRun::run() {
   if (!answers_instead_of(response->head->status)) {
     fail({Code::unavailable, Blame::origin, Retry::yes, 0, "fill: the origin answered 5xx"});
     co_return;
+  }
+  // What comes in chunks has strong tags, and is not made anew.
+  if (job_->compress && !has_first_part_) {
+    code_response(context_, *job_->compress, job_->request->head(), *response);
   }
   if (take_head(*response) == cache::HeadVerdict::lost) co_return;
   if (!response->body) {
@@ -260,8 +279,8 @@ net::Task<Result<OriginResponse>> fetch_with_failover(WorkerContext& context,
     auto response = co_await origins[i]->fetch(context, request);
     if (response) response->origin = origins[i];
     if (response || i + 1 == origins.size() || !may_fail_over(response.error())) co_return response;
-    // A body is pulled once: what has begun to leave cannot be sent to somebody else.
-    if (request.body || !request.idempotent) co_return response;
+    // Of a body all is sent to somebody else, or nothing.
+    if (!request.idempotent || (request.body && !request.body->rewind())) co_return response;
     context.node.log.debug("origin {}: {} ({}); asking {}", origins[i]->name(),
                            to_string(response.error().code), response.error().where, origins[i + 1]->name());
   }

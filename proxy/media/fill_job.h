@@ -7,6 +7,7 @@
 
 #include "cache/fill.h"
 #include "cache/policy.h"
+#include "conf/route_compress.h"
 #include "proxy/media/stored_request.h"
 #include "proxy/origin/origin.h"
 
@@ -25,6 +26,8 @@ struct FillJob {
   std::unique_ptr<Origin> own_origin;        // of this fill alone (imaging); then the only one in `origins`
   std::unique_ptr<StoredRequest> request;
   cache::CachePolicy policy;
+  const conf::RouteCompress* compress =
+      nullptr;             // the route's, in `snapshot`; null: answers stay as they come
   cache::ObjectRef stale;  // what is being revalidated; null: nothing
   // A range was asked for: of a large object begin with the first chunk (large_run.h).
   bool wants_part = false;

@@ -1,5 +1,6 @@
-// How many bytes of originals may lie in memory for vignette-imaging at once, on the whole node: from before
-// the first is copied until its job is over. Thread-safe.
+// How many bytes may be held at once, for a purpose that is not the cache's: of originals for
+// vignette-imaging, on the whole node, from before the first is copied until its job is over; of content
+// codecs, on a worker. Thread-safe.
 #pragma once
 
 #include <atomic>

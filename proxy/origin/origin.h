@@ -38,6 +38,9 @@ class BodySource {
   // The next piece, never empty unless last. `deadline` bounds this wait, not the whole body.
   // Errors: closed/reset/timeout with the blame of whoever sends; malformed framing.
   virtual net::Task<Result<Piece>> next(TimePoint deadline) = 0;
+  // Makes next() begin again with the first piece, also after an error of whoever took the pieces. False:
+  // they are gone, and nothing has changed.
+  virtual bool rewind() { return false; }
 };
 
 // The client on whose behalf a request is made, and the address of ours that it came to.
@@ -49,7 +52,7 @@ struct Viewer {
 };
 
 // A request as an origin sees it. All views are the caller's and live until fetch() has returned its
-// head; `body` lives until then too and is pulled at most once.
+// head; `body` lives until then too and is pulled once, and again after it was rewound.
 struct OriginRequest {
   http::Method method = http::Method::get;
   std::string_view method_name = "GET";
@@ -82,6 +85,7 @@ struct OriginResponse {
   // Views into head_bytes; hop-by-hop fields already removed. Null only after being moved from.
   std::unique_ptr<OriginHead> head = std::make_unique_for_overwrite<OriginHead>();
   BlockRef head_bytes;
+  BlockRef made_bytes;                          // of fields that were made on the way
   std::unique_ptr<BodySource> body;             // null: no body (HEAD, 204, 304, length 0)
   std::optional<std::uint64_t> content_length;  // of the body when known
   std::unique_ptr<TunnelEnd> tunnel;            // after a 101, what follows it; else null

@@ -7,7 +7,8 @@
 //   fresh connection died, no byte came        retry          only when nothing ran
 //   time-out                                   retry, on another server only; others only when nothing ran
 //   a short answer was cut off                 retry          never
-//   a byte of another answer came, or the request's body has begun to leave: never
+//   a byte of another answer came: never
+//   the request's body has begun to leave: only one that can be rewound
 #include "proxy/origin/servers_origin.h"
 
 #include <array>
@@ -55,9 +56,11 @@ struct ServersOrigin::Fetch {
   bool may_repeat(const Error& error) const {
     if (error.blame != Blame::origin || error.code == Code::cancelled) return false;
     if (!connected) return true;
-    if (progress.answered || progress.body_begun) return false;
+    if (progress.answered) return false;
     return request.idempotent || progress.nothing_ran;
   }
+  // Whether all of the body can be sent once more.
+  bool rewind() const { return !progress.body_begun || request.body->rewind(); }
   // Asking the same server would only end in the same way.
   static bool only_elsewhere(const Error& error) {
     return error.code == Code::timeout || error.code == Code::tls;
@@ -202,7 +205,7 @@ net::Task<Result<OriginResponse>> ServersOrigin::fetch(WorkerContext& context, c
       co_return std::move(fetch.response);
     }
     last = outcome.error();
-    if (!fetch.may_repeat(last)) break;
+    if (!fetch.may_repeat(last) || !fetch.rewind()) break;
     same = fetch.only_fresh = fetch.was_stale(last);
   }
   state_.duration().record(context.index, fetch.now() - started);

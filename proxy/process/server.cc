@@ -10,6 +10,7 @@
 
 #include "net/limits.h"
 #include "proxy/admin/insight_report.h"
+#include "proxy/client/spool.h"
 #include "proxy/process/mount_check.h"
 
 namespace vignette::proxy {
@@ -114,6 +115,9 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       warm_(loop_, [this](WarmOrder order, WarmDesk::Done done) { warm(std::move(order), std::move(done)); }),
       load_pool_(std::in_place, "load", 1u, kLoadQueue) {
   node_.insight = &insight_;
+  const conf::SpoolOptions& spool = config_->spool;
+  node_.spool = std::make_shared<Spool>(
+      SpoolLimits{.path = spool.path, .disk_bytes = spool.size, .memory_bytes = spool.memory}, file_pool_);
 }
 
 Server::~Server() = default;

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "proxy/client/spool.h"
 #include "proxy/process/allocator.h"
 #include "proxy/process/disk_report.h"
 #include "proxy/process/server.h"
@@ -35,6 +36,10 @@ void Server::register_metrics() {
 
 void Server::register_cache_metrics() {
   using enum MetricType;
+  add_metric(gauge, "vignette_spool_disk_bytes", "Bytes of request bodies on disk.",
+             [this] { return as_number(node_.spool->disk().used()); });
+  add_metric(gauge, "vignette_spool_memory_bytes", "Bytes of memory that request bodies wait in.",
+             [this] { return as_number(node_.spool->memory().used()); });
   add_metric(gauge, "vignette_cache_objects", "Objects in the memory tier.",
              [this] { return as_number(store_.stats().objects); });
   add_metric(gauge, "vignette_cache_used_bytes",

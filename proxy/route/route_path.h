@@ -13,8 +13,8 @@ namespace vignette::proxy {
 std::string_view origin_path(const conf::Route& route, std::string_view path, std::string& scratch);
 
 // What an images route reads: the path behind its prefix, raw, because a signature covers the bytes of the
-// URL. A prefix has no escapes to undo, so when the raw path does not carry it as it stands, the normal form
-// of the path does.
+// URL. Where the raw path does not carry the prefix as it stands, or decoded names something else than the
+// normal form (by dots or slashes), it is what the normal form has there: what routes and rules have seen.
 std::string_view image_path(const conf::Route& route, std::string_view raw_path, std::string_view path);
 
 }  // namespace vignette::proxy

@@ -60,8 +60,7 @@ const Site* Router::find_site(std::string_view host) const {
   return any_;
 }
 
-RouteMatch Router::match(std::string_view host, std::string_view path, std::string_view method) const {
-  const Site* site = find_site(host);
+RouteMatch Router::match(const Site* site, std::string_view path, std::string_view method) {
   if (!site) return {};
   RouteMatch result{.outcome = RouteMatch::Outcome::no_route, .route = nullptr, .allowed_methods = {}};
   for (const auto& route : site->routes) {

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "conf/config.h"
 #include "http/message.h"
+#include "http/url.h"
 #include "proxy/route/route.h"
 
 namespace vignette::proxy {
@@ -18,6 +19,7 @@ namespace vignette::proxy {
 struct Site {
   std::string name;  // its first host, for logs and metrics
   std::vector<std::unique_ptr<Route>> routes;
+  http::PathRules path_rules;
 };
 
 struct RouteMatch {
@@ -28,14 +30,21 @@ struct RouteMatch {
   std::string allowed_methods;
 };
 
+// How paths of that site are normalised; of none, by default rules.
+inline http::PathRules path_rules(const Site* site) { return site ? site->path_rules : http::PathRules(); }
+
 class Router {
  public:
   explicit Router(std::vector<std::unique_ptr<Site>> sites, const std::vector<conf::Site>& options);
 
   // `host` is lower case without port; `path` is normalised. An exact name wins over a wildcard, a longer
   // wildcard over a shorter one, any of them over "*"; inside a site the first match in file order wins.
-  RouteMatch match(std::string_view host, std::string_view path, std::string_view method) const;
-  const Site* find_site(std::string_view host) const;
+  RouteMatch match(std::string_view host, std::string_view path, std::string_view method) const {
+    return match(find_site(host), path, method);
+  }
+  // `site` is find_site()'s.
+  static RouteMatch match(const Site* site, std::string_view path, std::string_view method);
+  const Site* find_site(std::string_view host) const;  // null: none has that name
   const std::vector<std::unique_ptr<Site>>& sites() const { return sites_; }
 
  private:

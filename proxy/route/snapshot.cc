@@ -191,6 +191,7 @@ class Builder {
     for (const conf::Site& options : config().sites) {
       auto site = std::make_unique<Site>();
       site->name = options.hosts.front();
+      site->path_rules = options.path_rules();
       for (const conf::Route& route : options.routes) site->routes.push_back(make_route(options, route));
       sites.push_back(std::move(site));
     }

@@ -270,7 +270,7 @@ TEST_CASE(
         return true;
       },
       ScriptedOrigin::Read::head_only);
-  TestNode node(proxy_config(origin, "max_body = \"1GiB\""));
+  TestNode node(proxy_config(origin, "max_body = \"1GiB\"\nuploads = \"stream\""));
   RawClient client(node.port());
   client.send("POST /a HTTP/1.1\r\nHost: test.local\r\nContent-Length: 100000000\r\n\r\n");
   // Sends on until there is an answer; the whole body is more than all buffers hold.

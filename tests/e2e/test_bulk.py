@@ -19,7 +19,9 @@ READER_BYTES_PER_SECOND = 10_000_000
 def test_one_gibibyte_up_and_one_down_at_10_megabytes_a_second_keep_memory_flat(start_node, apps):
     node = start_node(
         config.node(
-            config.app_origin(apps[:1]), config.site(config.route("/*", origin='"app"', max_body='"2GiB"')), memory="32MiB"
+            config.app_origin(apps[:1]),
+            config.site(config.route("/*", origin='"app"', max_body='"2GiB"', uploads='"stream"')),
+            memory="32MiB",
         )
     )
 

@@ -55,6 +55,7 @@ class TestNode {
   // The sum of a counter or gauge over its label sets whose line contains `labels`; 0 when absent.
   double metric(std::string_view name, std::string_view labels = "");
   cache::TieredStore& store() { return store_; }
+  proxy::Spool& spool() { return *node_.spool; }
   // What POST /v1/purge answers to this order: the status, a blank and the JSON.
   std::string purge(const std::string& order);
   // The same of GET /v1/explain, for a URL and headers such as "Accept: image/webp".

@@ -4,6 +4,7 @@ Every answer names its server (X-Server, from SERVER_NAME_FOR_TESTS), its proces
 probes the process had answered by then (X-Probes), so that a test can tell who answered and since when it was up.
 """
 
+import gzip
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
+from django.views.decorators.http import etag
 
 NAME = os.environ.get("SERVER_NAME_FOR_TESTS", "app")
 PIECE = bytes(range(256)) * 256  # 64 KiB
@@ -99,6 +101,20 @@ def headers(request):
     return JsonResponse({"path": request.get_full_path(), "headers": dict(request.headers)})
 
 
+@etag(lambda request: '"page"')
+def page(request):
+    """20 KiB of HTML with a strong tag; ?cache=SECONDS makes it cacheable, ?gzip=1 sends it compressed, unasked."""
+    html = "".join(f"<p>{i} {i * 7919}</p>\n" for i in range(1200)).encode()
+    if "gzip" in request.GET:
+        html = gzip.compress(html)
+    response = HttpResponse(html, content_type="text/html; charset=utf-8")
+    if "gzip" in request.GET:
+        response["Content-Encoding"] = "gzip"
+    if "cache" in request.GET:
+        response["Cache-Control"] = f"public, max-age={int(request.GET['cache'])}"
+    return response
+
+
 def status(request, code):
     return HttpResponse(f"status {code}\n", status=code, content_type="text/plain")
 
@@ -125,6 +141,7 @@ urlpatterns = [
     path("echo", echo),
     path("slow", slow),
     path("headers", headers),
+    path("page", page),
     path("status/<int:code>", status),
     path("cookie", cookie),
     path("fresh", fresh),

@@ -303,6 +303,49 @@ TEST_CASE("cache, geo, header and redirect options are checked") {
   CHECK(country[0].starts_with("f:10:28: error: expected a country as two capital letters"));
 }
 
+TEST_CASE("compression is for servers' routes, and names types, codings and a size") {
+  const std::string app = kSite + "[[site.route]]\npath = \"/*\"\norigin = \"app\"\n";
+  run({{app + "compress = false", ""},
+       {app + "compress = {}", ""},
+       {app + "compress = { types = [\"text/*\", \"*+json\", \"application/json\"], codings = [] }", ""},
+       {app + "compress = \"on\"", "f:10:12: error: expected true, false or a table"},
+       {app + "compress = { types = [\"text\"] }", "f:10:23: error: expected a media type such as"},
+       {app + "compress = { types = [\"text/*; q=1\"] }", "f:10:23: error: expected a media type"},
+       {app + "compress = { types = [\"*/*\"] }", "f:10:23: error: expected a media type"},
+       {app + "compress = { codings = [\"deflate\"] }",
+        "f:10:25: error: expected \"zstd\", \"br\" or \"gzip\""},
+       {"[origin.d]\ndirectory = \"/\"\n[[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/*\"\n"
+        "origin = \"d\"\ncompress = true",
+        "f:10:12: error: compress is for origins with servers"},
+       {app.substr(0, app.find("origin = \"app\"\n", 60)) + "redirect = \"/x\"\ncompress = true",
+        "f:10:1: error: \"compress\" has no meaning"}});
+}
+
+TEST_CASE("a site's rules about slashes hold for the paths of its routes") {
+  const auto site = [](const std::string& rules, const std::string& path) {
+    return kSite + rules + "\n[[site.route]]\npath = \"" + path + "\"\norigin = \"app\"\n";
+  };
+  run({{site("encoded_slash = \"reject\"", "/a%2Fb"),
+        "f:9:8: error: no request of this site has such a path: encoded_slash"},
+       {site("encoded_slash = \"decode\"", "/a/..%2Fb"), "f:9:8: error: expected a path that begins with /"},
+       {site("encoded_slash = \"no\"", "/a"), "f:7:17: error: expected \"keep\", \"decode\" or \"reject\""}});
+  const Loaded merged = load_text(kListener + site("merge_slashes = true", "//a///b/*"), "f", "/nonexistent");
+  REQUIRE(merged);
+  CHECK((*merged)->sites[0].routes[0].path == "/a/b/");
+  const Loaded decoded =
+      load_text(kListener + site("encoded_slash = \"decode\"", "/a%2fb"), "f", "/nonexistent");
+  REQUIRE(decoded);
+  CHECK((*decoded)->sites[0].routes[0].path == "/a/b");
+}
+
+TEST_CASE("uploads are spooled or streamed, and the spool's folder exists") {
+  const std::string app = kSite + "[[site.route]]\npath = \"/*\"\norigin = \"app\"\n";
+  run({{app + "uploads = \"stream\"", ""},
+       {app + "uploads = false", "f:10:11: error: expected \"spool\" or \"stream\""},
+       {"[spool]\npath = \"nowhere\"", "f:4:8: error: there is no directory"},
+       {"[spool]\nmemory = \"1KiB\"", "f:4:10: error: expected a size"}});
+}
+
 TEST_CASE("an object limit above the memory is an error when written, lowered when not") {
   run({{"[cache]\nmemory = \"1MiB\"\nmax_object = \"2MiB\"",
         "f:5:14: error: a single object cannot be larger"}});

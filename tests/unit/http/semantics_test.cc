@@ -223,12 +223,36 @@ TEST_CASE("Accept-Encoding gives each coding its quality, and comes down to thos
     append_accepted_codings(request, out);
     return out;
   };
-  CHECK(codings(fields("zstd, gzip;q=0.1, deflate, br")) == "br,gzip,zstd");
+  CHECK(codings(fields("zstd, gzip;q=0.1, deflate, br")) == "zstd,br,gzip");
   CHECK(codings(fields("x-gzip")) == "gzip");
-  CHECK(codings(fields("*")) == "br,gzip,zstd");
-  CHECK(codings(fields("*, br;q=0")) == "gzip,zstd");
+  CHECK(codings(fields("*")) == "zstd,br,gzip");
+  CHECK(codings(fields("*, br;q=0")) == "zstd,gzip");
   CHECK(codings(fields("gzip;q=0, deflate")).empty());
   CHECK(codings(FieldList()).empty());
+  CHECK(codings(fields("")).empty());
+  CHECK(codings(fields("identity;q=0, *;q=0")).empty());
+  CHECK(codings(fields("identity;q=0, gzip")) == "gzip");
+}
+
+TEST_CASE(
+    "Accepted codings come in the order of the client, and what they come down to says the same again") {
+  const auto codings = [](std::string_view value) {
+    std::string out;
+    append_accepted_codings(list({{FieldId::accept_encoding, value}}), out);
+    return out;
+  };
+  CHECK(codings("br;q=0.5, gzip") == "gzip,br;q=0.9");
+  CHECK(codings("zstd;q=0.1, br;q=0.2, gzip;q=0.3") == "gzip,br;q=0.9,zstd;q=0.8");
+  CHECK(codings("*;q=0.5, br") == "br,zstd;q=0.9,gzip;q=0.8");
+  CHECK(codings("identity, gzip;q=0.5, br") == "br");
+  CHECK(codings("identity;q=0.5, gzip;q=0.5") == "gzip");
+  for (const char* value : {"br;q=0.5, gzip", "gzip;q=0.3, zstd;q=0.2, br;q=0.1", "gzip, br;q=0.5, zstd"}) {
+    CHECK(codings(codings(value)) == codings(value));
+  }
+  CHECK(parse_coding("X-GZip") == Coding::gzip);
+  CHECK(parse_coding("Zstd") == Coding::zstd);
+  CHECK_FALSE(parse_coding("deflate"));
+  CHECK_FALSE(parse_coding(""));
 }
 
 TEST_CASE("Entity tags are parsed and compared strongly and weakly") {

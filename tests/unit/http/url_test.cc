@@ -54,6 +54,39 @@ TEST_CASE("A path that escapes, hides dots or cannot be decoded is refused") {
   CHECK(normal("/\xC3\xA9") == "control");
 }
 
+TEST_CASE("A site may take several slashes for one, before dots count") {
+  const auto merged = [](std::string_view raw) {
+    const auto path = normalize_path(raw, {.merge_slashes = true});
+    return path ? *path : std::string(to_string(path.error()));
+  };
+  CHECK(merged("//a///b//") == "/a/b/");
+  CHECK(merged("//") == "/");
+  CHECK(merged("/a//../b") == "/b");
+  CHECK(merged("//..") == "above_root");
+  CHECK(merged("/a/.//b") == "/a/b");
+  CHECK(merged("/a%2F/b") == "/a%2F/b");
+  CHECK(normalize_path("/a%2f%2F/b", {true, EncodedSlash::decode}) == "/a/b");
+  CHECK(normalize_path("/a//b", {true, EncodedSlash::keep}) == "/a/b");
+}
+
+TEST_CASE("A site says what an encoded slash is") {
+  const auto with = [](std::string_view raw, EncodedSlash rule) {
+    const auto path = normalize_path(raw, {.encoded_slash = rule});
+    return path ? *path : std::string(to_string(path.error()));
+  };
+  CHECK(with("/a%2fb", EncodedSlash::keep) == "/a%2Fb");
+  CHECK(with("/a%2fb", EncodedSlash::decode) == "/a/b");
+  CHECK(with("/a%2Fb", EncodedSlash::reject) == "encoded_slash");
+  CHECK(with("/a/b", EncodedSlash::reject) == "/a/b");
+  CHECK(with("/a%252Fb", EncodedSlash::decode) == "/a%252Fb");
+  CHECK(with("/a%252Fb", EncodedSlash::reject) == "/a%252Fb");
+  CHECK(with("/a/..%2fb", EncodedSlash::decode) == "/b");
+  CHECK(with("/a%2f..%2f..%2fb", EncodedSlash::decode) == "above_root");
+  CHECK(with("/a%2F%2Fb", EncodedSlash::decode) == "/a//b");
+  CHECK(with("/a%5c../b", EncodedSlash::decode) == "hidden_dots");
+  CHECK(with("%2Fa", EncodedSlash::decode) == "not_absolute");
+}
+
 TEST_CASE("Normalising works in place, and needs room only when something changes") {
   std::string path = "/a/../%62";
   CHECK(normalize_path(path, std::span<char>(path)) == "/b");
