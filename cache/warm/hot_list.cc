@@ -114,30 +114,28 @@ std::vector<HotEntry> hottest(const TieredStore& store, std::size_t limit) {
 std::string escape_key(std::string_view key_string) {
   std::string line;
   line.reserve(key_string.size());
-  for (const char c : key_string) {
-    if (c == '\n') {
-      line += "\\n";
-    } else {
-      if (c == '\\') line += '\\';
-      line += c;
-    }
+  while (true) {
+    const std::size_t plain = std::min(key_string.find_first_of("\\\n"), key_string.size());
+    line += key_string.substr(0, plain);
+    if (plain == key_string.size()) return line;
+    line += key_string[plain] == '\n' ? "\\n" : "\\\\";
+    key_string.remove_prefix(plain + 1);
   }
-  return line;
 }
 
 std::optional<std::string> unescape_key(std::string_view line) {
   if (line.empty() || line.size() > kMaxHotKeyBytes || line.find('\n') != line.npos) return std::nullopt;
   std::string key_string;
   key_string.reserve(line.size());
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    if (line[i] != '\\') {
-      key_string += line[i];
-      continue;
-    }
-    if (++i == line.size() || (line[i] != 'n' && line[i] != '\\')) return std::nullopt;
-    key_string += line[i] == 'n' ? '\n' : '\\';
+  while (true) {
+    const std::size_t plain = std::min(line.find('\\'), line.size());
+    key_string += line.substr(0, plain);
+    line.remove_prefix(plain);
+    if (line.empty()) return key_string;
+    if (line.size() < 2 || (line[1] != 'n' && line[1] != '\\')) return std::nullopt;
+    key_string += line[1] == 'n' ? '\n' : '\\';
+    line.remove_prefix(2);
   }
-  return key_string;
 }
 
 std::string write_hot_list(std::span<const HotEntry> entries) {

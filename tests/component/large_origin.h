@@ -9,6 +9,7 @@
 
 #include "base/strings.h"
 #include "http/range.h"
+#include "tests/support/periodic_text.h"
 #include "tests/support/scripted_origin.h"
 
 namespace vignette::test {
@@ -27,11 +28,10 @@ struct LargeObject {
             static_cast<unsigned>(std::stoul(std::string(halves.before)))};
   }
   std::string bytes(std::uint64_t first, std::uint64_t last) const {
-    std::string text(last - first + 1, '\0');
-    for (std::uint64_t i = first; i <= last; ++i) {
-      text[i - first] = static_cast<char>('!' + (i * 31 + i / 251 + version * 7) % 90);
-    }
-    return text;
+    return periodic_text(last - first + 1, 90 * 251, [&](std::uint64_t i) {
+      const std::uint64_t at = first + i;
+      return static_cast<char>('!' + (at * 31 + at / 251 + version * 7) % 90);
+    });
   }
 };
 

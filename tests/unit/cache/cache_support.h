@@ -11,6 +11,7 @@
 #include "base/executor.h"
 #include "cache/fill.h"
 #include "cache/object.h"
+#include "tests/support/periodic_text.h"
 
 namespace vignette::cache {
 
@@ -47,12 +48,9 @@ class HandExecutor final : public Executor {
 
 // Bytes that tell where in which body they belong.
 inline std::string body_for(std::string_view key_string, std::size_t size) {
-  std::string body(size, '\0');
-  std::uint64_t state = hash_key(key_string).lo;
-  for (std::size_t i = 0; i < size; ++i) {
-    body[i] = static_cast<char>((state >> ((i % 8) * 8)) + i / 8);
-  }
-  return body;
+  const std::uint64_t state = hash_key(key_string).lo;
+  return test::periodic_text(
+      size, 8 * 256, [state](std::size_t i) { return static_cast<char>((state >> ((i % 8) * 8)) + i / 8); });
 }
 
 inline ObjectHead fresh_head(std::string_view fields = "Content-Type: image/jpeg\r\nETag: \"v1\"\r\n") {
