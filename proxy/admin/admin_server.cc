@@ -113,7 +113,7 @@ std::optional<AdminServer::Answer> AdminServer::check_source(const State& state,
 // What is ordered with POST.
 bool AdminServer::is_order(const State& state, std::string_view path) {
   if (path == kPurge) return state.sources.node != nullptr;
-  if (path == kReloadCertificates) return state.sources.reload_certificates != nullptr;
+  if (path == kReloadCertificates) return state.sources.certificates != nullptr;
   return state.sources.warm && (path == kWarm || path == kDocument);
 }
 
@@ -134,7 +134,7 @@ AdminServer::Answer AdminServer::answer(const State& state, const http::RequestH
   if (request.path == "/v1/status") return {.body = state.sources.status()};
   if (request.path == "/v1/origins") return {.body = state.sources.origins()};
   if (request.path == kCertificates && state.sources.certificates) {
-    return {.body = state.sources.certificates()};
+    return {.body = state.sources.certificates()->list()};
   }
   if (request.path == "/v1/strands") return {.body = state.sources.strands()};
   if (request.path == "/v1/whatif") return {.body = state.sources.what_if()};
@@ -173,7 +173,7 @@ net::Task<AdminReply> AdminServer::carry_out(const State& state, std::string_vie
   const Sources& sources = state.sources;
   AdminReply reply;
   if (path == kReloadCertificates) {
-    reply = co_await sources.reload_certificates();
+    reply = co_await sources.certificates()->reload();
   } else if (path == kWarm) {
     reply = co_await sources.warm->take(sources.snapshot(), std::move(body));
   } else if (path == kDocument) {

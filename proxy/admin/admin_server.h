@@ -12,6 +12,7 @@
 #include "http/message.h"
 #include "net/listener.h"
 #include "net/worker.h"
+#include "proxy/admin/certificate_desk.h"
 #include "proxy/admin/warm_desk.h"
 #include "proxy/node.h"
 #include "proxy/route/snapshot.h"
@@ -34,8 +35,7 @@ class AdminServer {
     std::function<std::string()> what_if;
     std::function<std::optional<std::string>(std::string_view query)> top;  // nullopt: not a question for it
     WarmDesk* warm = nullptr;  // with snapshot; null: there is neither /v1/warm nor /v1/document
-    std::function<std::string()> certificates;
-    std::function<net::Task<AdminReply>()> reload_certificates;  // null: there is no such order
+    std::function<CertificateDesk*()> certificates;  // null: there is neither /v1/certificates nor its order
     std::function<std::string(std::size_t limit)> hot;  // /v1/hot, with node; thread-safe, takes its time
   };
 

@@ -36,6 +36,8 @@ std::string_view sentence_of(http::PathError error) {
       return "it hides \".\" or \"..\" beside an encoded slash";
     case http::PathError::control:
       return "it holds a space, a control or a letter beyond ASCII; percent-encode it, as %20 for a space";
+    case http::PathError::encoded_slash:
+      return "it holds %2F, which its site does not take";
     case http::PathError::no_room:
       break;
   }

@@ -14,12 +14,12 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "net/worker.h"
-#include "proxy/admin/admin_reply.h"
+#include "proxy/admin/certificate_desk.h"
 #include "proxy/route/tls_setup.h"
 
 namespace vignette::proxy {
 
-class CertificateKeeper {
+class CertificateKeeper final : public CertificateDesk {
  public:
   struct Parts {
     net::Worker& loop;
@@ -39,10 +39,9 @@ class CertificateKeeper {
   void start();
   // This configuration and its setup are in use; what is being built of another is dropped.
   void adopt(std::shared_ptr<const conf::Config> config, TlsSetupRef setup);
-  // Reads all files again, changed or not. 200 with list(), or 409 with the reasons.
-  net::Task<AdminReply> reload();
-  // JSON: each certificate's file, names, algorithm and dates.
-  std::string list() const;
+
+  net::Task<AdminReply> reload() override;
+  std::string list() const override;
 
  private:
   struct Built {

@@ -310,8 +310,7 @@ bool Server::open_admin() {
   sources.top = [this](std::string_view query) { return top_json(insight_, query, clock_.now()); };
   sources.warm = &warm_;
   sources.hot = [this](std::size_t limit) { return cache::write_hot_list(cache::hottest(store_, limit)); };
-  sources.certificates = [this] { return certificates_->list(); };
-  sources.reload_certificates = [this] { return certificates_->reload(); };
+  sources.certificates = [this] { return certificates_.get(); };
   sources.what_if = [this] { return what_if_json(insight_, settled_.cache.memory); };
   admin_ = std::make_unique<AdminServer>(loop_, std::move(sources));
   auto opened = admin_->open(*address);
