@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <cstring>
 #include <memory>
 
 #include <fmt/core.h>
@@ -30,6 +31,7 @@ std::string openssl_reason() {
   if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
     return "it holds no such thing in PEM form";
   }
+  if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
   const char* why = ERR_reason_error_string(code);
   return why ? why : "unknown error";
 }

@@ -32,6 +32,8 @@ OF_A_CERTIFICATE_MADE_HERE = {
 }
 # The app's page is compressible; whether it mixes secrets with what others choose is the app's.
 OF_COMPRESSIBLE_PAGES = {"BREACH"}
+# It looks with an openssl that has no GOST.
+OF_WHO_LOOKS = {"engine_problem"}
 FINE = {"OK", "INFO", "DEBUG"}
 
 
@@ -68,11 +70,8 @@ def test_sslscan_finds_two_versions_their_suites_and_nothing_else(node):
         assert [item.get("status") for item in found].count("preferred") == 1  # the server's order counts
     groups = {item.get("name") for item in seen.iter("group")}
     assert groups and groups <= {"x25519", "secp256r1 (NIST P-256)"}, groups
-    renegotiation, compression = seen.find("renegotiation"), seen.find("compression")
-    assert renegotiation.get("supported") == "0" or renegotiation.get("secure") == "1"
-    assert compression.get("supported") == "0"
-    assert seen.find("fallback").get("supported") == "1"
-    assert {item.get("vulnerable") for item in seen.iter("heartbleed")} <= {"0"}
+    assert seen.find("renegotiation").get("supported") == "0"
+    assert {item.get("vulnerable") for item in seen.iter("heartbleed")} == {"0"}
 
 
 # Sections of testssl.sh; slow ones that only repeat sslscan's are left out.
@@ -91,7 +90,7 @@ def test_testssl_complains_of_nothing_but_the_certificate(node, tmp_path, sectio
     options = ["--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none", "--ip", host, "--jsonfile", report]
     text = run(["testssl", *SECTIONS[section], *options, f"one.test:{port}"], 120)
     findings = json.loads(report.read_text())
-    accepted = OF_A_CERTIFICATE_MADE_HERE | OF_COMPRESSIBLE_PAGES
+    accepted = OF_A_CERTIFICATE_MADE_HERE | OF_COMPRESSIBLE_PAGES | OF_WHO_LOOKS
     bad = {
         entry["id"]: (entry["severity"], entry["finding"])
         for entry in findings

@@ -99,7 +99,8 @@ def test_keys_of_files_change_with_a_reload_and_old_tickets_are_renewed(
     assert careless.resumes(node)
     assert visitor.resumes(node, keep=True)  # and has a ticket of k2 now
     reload(node, keys("k3", "k2"), eventually)
-    assert visitor.resumes(node)
+    # s_client keeps what a resumed session is given in TLS 1.3 only.
+    assert visitor.resumes(node) == (version == "-tls1_3")
     assert not careless.resumes(node)
     # The same name with another content.
     (tmp_path / "k3").write_bytes(os.urandom(80))

@@ -9,7 +9,10 @@ const connect = () =>
     const socket = new WebSocket(url, ['echo.test'], options);
     socket.once('open', () => resolve(socket));
     socket.once('error', reject);
-    socket.once('unexpected-response', (request, response) => reject(new Error(`status ${response.statusCode}`)));
+    socket.once('unexpected-response', (request, response) => {
+      request.destroy();
+      reject(new Error(`status ${response.statusCode}`));
+    });
   });
 const once = (socket, event) => new Promise((resolve) => socket.once(event, (...values) => resolve(values)));
 

@@ -94,7 +94,7 @@ class Vignette:
                 found[match[1], labels] = float(match[3])
         return found
 
-    def metric(self, name, **labels):
+    def metric(self, name, /, **labels):
         """The sum of all series of a name that have these labels."""
         wanted = set(labels.items())
         values = [value for (series, have), value in self.metrics().items() if series == name and wanted <= have]
