@@ -161,7 +161,9 @@ int handle_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
                       EVP_CipherInit_ex(cipher, kind, nullptr, found.key.aes.data(), iv, encrypts) == 1;
   OPENSSL_cleanse(&found.key, sizeof found.key);
   if (!is_set) return -1;
-  return found.is_current ? 1 : 2;
+  // A ticket of TLS 1.3 is for one connection, so a resumed one brings the next (RFC 8446 appendix C.4).
+  const bool is_renewed = !found.is_current || (!encrypts && SSL_version(ssl) == TLS1_3_VERSION);
+  return is_renewed ? 2 : 1;
 }
 
 void set_server(SSL_CTX* context, const TlsServerOptions& options, const ClientChecks& clients,

@@ -72,7 +72,7 @@ class H2FrameGuard {
   static constexpr std::size_t kPreface = 24;
   static constexpr std::size_t kHeader = 9;
   static constexpr std::size_t kDependency = 4;  // bytes of a PRIORITY frame's payload that are looked at
-  static constexpr std::size_t kRemembered = 64;
+  static constexpr std::size_t kRemembered = 256;
 
   struct Closed {
     std::int32_t stream = 0;

@@ -97,7 +97,10 @@ net::Task<bool> take_proxy_header(WorkerContext& context, net::Stream& stream, C
 
 net::Task<bool> take_tls(WorkerContext& context, net::Stream& stream, ClientFacts& facts,
                          std::shared_ptr<const net::TlsServer> server, bool asks_certificate) {
-  if (!server) co_return false;  // a reload took TLS away
+  if (!server) {  // a reload took TLS away
+    refuse_connection(context, facts, "no_tls");
+    co_return false;
+  }
   const conf::Config& config = *context.snapshot->config;
   Place place(context.node.clients.handshakes, config.limits.handshakes);
   if (!place) {
@@ -108,7 +111,8 @@ net::Task<bool> take_tls(WorkerContext& context, net::Stream& stream, ClientFact
   auto secured = co_await net::tls_accept(std::move(stream), *server, deadline);
   if (!secured) {
     context.node.metrics.handshake_failed(context.index, secured.error().code);
-    context.node.log.debug("tls handshake failed: {}", secured.error().where);
+    context.node.log.debug("connection of {}: tls handshake failed: {}", ip_to_string(facts.peer),
+                           secured.error().where);
     co_return false;
   }
   stream = std::move(*secured);

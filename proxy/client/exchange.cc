@@ -96,7 +96,12 @@ bool Exchange::admit() {
   } else if (snapshot_->countries) {
     country_ = snapshot_->countries->country(address_);
   }
-  return normalise() && !answer_options() && redirect_listener() && find_route() && apply_policies();
+  if (!client_.is_own && !set_certificate(head_.fields, client_.certificate.get())) {
+    refuse(answer_for_full_head());
+    return false;
+  }
+  return within_rate(snapshot_->config->limits.rate_limit, 0) && normalise() && !answer_options() &&
+         redirect_listener() && find_route() && apply_policies();
 }
 
 // OPTIONS that is about the node itself: "*" is no path of any site (RFC 9110 section 9.3.7), and
@@ -183,7 +188,7 @@ bool Exchange::apply_policies() {
     refuse({.status = 403, .reason = "country_denied", .detail = "This is not available in your country."});
     return false;
   }
-  if (!within_rates()) return false;
+  if (!within_rate(route_->options->rate_limit, route_->rate_scope)) return false;
   if (!body_) return true;
   if (head_.framing == http::Framing::length && head_.content_length > route_->options->max_body) {
     refuse({.status = 413, .reason = "body_too_large", .detail = "The request body is too large."});
@@ -193,16 +198,11 @@ bool Exchange::apply_policies() {
   return true;
 }
 
-bool Exchange::within_rates() {
-  const conf::Config& config = *snapshot_->config;
-  if (!config.limits.rate_limit && !route_->options->rate_limit) return true;
-  if (in_networks(config.server.trusted, address_)) return true;  // a hop that does not say for whom it asks
-  const auto wait_for = [this](const std::optional<conf::RateLimit>& limit, std::uint64_t scope) {
-    if (!limit) return std::optional<Duration>();
-    return context_.node.clients.rates.take(client_of(address_), scope, *limit, started_);
-  };
-  std::optional<Duration> wait = wait_for(config.limits.rate_limit, 0);
-  if (!wait) wait = wait_for(route_->options->rate_limit, route_->rate_scope);
+bool Exchange::within_rate(const std::optional<conf::RateLimit>& limit, std::uint64_t scope) {
+  if (!limit || client_.is_own) return true;
+  // A trusted hop that does not say for whom it asks.
+  if (in_networks(snapshot_->config->server.trusted, address_)) return true;
+  const auto wait = context_.node.clients.rates.take(client_of(address_), scope, *limit, started_);
   if (wait) refuse(answer_for_rate(*wait));
   return !wait;
 }

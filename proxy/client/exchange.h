@@ -105,7 +105,7 @@ class Exchange {
   bool answer_options();
   bool find_route();
   bool apply_policies();
-  bool within_rates();
+  bool within_rate(const std::optional<conf::RateLimit>& limit, std::uint64_t scope);
   bool redirect_listener();
   void redirect(int status, std::string location);
   bool decide_origin();

@@ -124,6 +124,7 @@ net::Task<bool> H2Connection::wait_for_bytes() {
     auto ready = co_await stream_.wait_readable(std::min(read_deadline(), context_.loop.now() + look_again));
     if (ready) co_return true;
     if (ready.error().code != Code::timeout) co_return false;
+    if (!session_.failure().empty()) co_return false;  // the writer has found it
     if (context_.loop.now() < read_deadline()) continue;
     const bool is_late = heading_ != nullptr;
     session_.terminate(is_late ? http::H2Error::enhance_your_calm : http::H2Error::no_error,
@@ -156,11 +157,19 @@ net::Task<void> H2Connection::write(Self self) {
   co_await self->write_frames();
   self->writing_ = false;
   self->written_.notify_all();
-  if (self->session_.failure().empty()) self->reader_.cancel();
+  if (self->session_.failure().empty()) {
+    self->reader_.cancel();
+  } else {
+    self->end_streams();  // nobody is there to take their answers; the reader lingers
+  }
 }
 
 net::Task<void> H2Connection::write_frames() {
   for (;;) {
+    if (context_.loop.now() >= shutdown_at_) {
+      shutdown_at_ = net::kNoDeadline;
+      session_.shut_down();
+    }
     drain();
     sweep();
     if (!out_.empty()) {
@@ -174,10 +183,7 @@ net::Task<void> H2Connection::write_frames() {
     if (over_ || session_.finished()) break;
     if (streams_.empty()) out_.release();
     auto woken = co_await work_.wait(shutdown_at_);
-    if (woken) continue;
-    if (woken.error().code != Code::timeout) break;
-    shutdown_at_ = net::kNoDeadline;
-    session_.shut_down();
+    if (!woken && woken.error().code != Code::timeout) break;
   }
   stream_.shutdown_write();
 }

@@ -59,12 +59,15 @@ bool count_hop(http::RequestHead& head, Arena& texts) {
   return set_kept(head.fields, FieldId::max_forwards, std::to_string(*left - 1), texts);
 }
 
-// Whoever sends these says who it is: nobody but us, trusted hops included.
 constexpr std::string_view kCertificateFields = "x-client-cert-";
 constexpr std::size_t kMaxSubject = 4096;  // a longer one is left out; the fingerprint names it as well
 
+}  // namespace
+
 bool set_certificate(http::FieldList& fields, const net::PeerCertificate* certificate) {
-  fields.remove_if([](const http::Field& field) { return field.name.starts_with(kCertificateFields); });
+  fields.remove_if([](const http::Field& field) {
+    return field.id == FieldId::other && field.name.starts_with(kCertificateFields);
+  });
   if (!certificate) return true;
   if (certificate->fingerprint.empty()) return fields.add("x-client-cert-verify", "NONE");
   const bool names_subject = !certificate->subject.empty() && certificate->subject.size() <= kMaxSubject;
@@ -72,8 +75,6 @@ bool set_certificate(http::FieldList& fields, const net::PeerCertificate* certif
          fields.add("x-client-cert-fingerprint", certificate->fingerprint) &&
          (!names_subject || fields.add("x-client-cert-subject", certificate->subject));
 }
-
-}  // namespace
 
 bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Arena& texts) {
   http::FieldList& fields = head.fields;

@@ -30,6 +30,11 @@ struct ForwardedFacts {
 // missing, so that the request must not go on.
 [[nodiscard]] bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Arena& texts);
 
+// X-Client-Cert-* become what the node knows: who sends them says who it is, so nobody else's pass, a trusted
+// hop's neither. Before keys are made of the fields, and after a client's Connection has named what goes.
+// Values are the certificate's own, which outlives the fields. False: the list is full.
+[[nodiscard]] bool set_certificate(http::FieldList& fields, const net::PeerCertificate* certificate);
+
 // Whether the request has been here already (RFC 8586).
 bool is_loop(const http::FieldList& fields);
 

@@ -133,6 +133,18 @@ TEST_CASE("Requests over a client's rate are answered 429 and say when to come a
   CHECK(scene.node.access_log().back().find("\"reason\":\"rate_limited\"") != std::string::npos);
 }
 
+TEST_CASE("A rate for all routes counts what has no route, too") {
+  Scene scene(uncached_answers(), "methods = [\"GET\"]",
+              "[limits]\nrate_limit = { requests = 3, per = \"1h\" }\n");
+  RawClient client = scene.client();
+  CHECK(client.fetch("/%00").status == 400);
+  RawClient second = scene.client();
+  CHECK(second.fetch("/").status == 200);
+  second.send("PUT / HTTP/1.1\r\nHost: test.local\r\nContent-Length: 0\r\n\r\n");
+  CHECK(second.read().status == 405);
+  CHECK(second.fetch("/").status == 429);
+}
+
 TEST_CASE("A rate is each client's own, as known through trusted hops, and no hop's") {
   Scene scene(uncached_answers(), "",
               "[server]\ntrusted = [\"127.0.0.1\"]\n[limits]\nrate_limit = { requests = 1, per = \"1h\" }\n");
@@ -173,7 +185,7 @@ TEST_CASE("Handshakes that never end are limited in number and in time, and do n
   REQUIRE(net::make_self_signed(names, chain, key));
   ScriptedOrigin origin(uncached_answers());
   TestNode node(
-      "[limits]\nhandshakes = 2\n[timeouts]\nheader = \"2s\"\n[[listener]]\naddress = "
+      "[limits]\nhandshakes = 2\n[timeouts]\nhandshake = \"2s\"\n[[listener]]\naddress = "
       "\"127.0.0.1:0\"\ntls = true\n"
       "[[listener]]\naddress = \"127.0.0.1:0\"\n[[certificate]]\nchain = \"" +
       chain + "\"\nkey = \"" + key + "\"\n[origin.app]\nservers = [\"" + origin.address() +

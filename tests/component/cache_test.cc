@@ -173,6 +173,17 @@ TEST_CASE("A client cannot choose another country's variant") {
   CHECK(scene.origin.calls() == 1);
 }
 
+TEST_CASE("A client cannot choose the variant of those who have shown a certificate") {
+  Scene scene(always("Cache-Control: max-age=60\r\nVary: X-Client-Cert-Verify\r\n", "0123456789"),
+              "cache.key = { headers = [\"X-Client-Cert-Subject\"] }");
+  RawClient client = scene.client();
+  CHECK(has(client.fetch("/a"), "stored"));
+  CHECK(has(client.fetch("/a", "X-Client-Cert-Verify: SUCCESS\r\n"), "hit"));
+  CHECK(has(client.fetch("/a", "X-Client-Cert-Subject: CN=admin\r\n"), "hit"));
+  CHECK(client.fetch("/a", "Connection: X-Client-Cert-Verify\r\n").status == 400);
+  CHECK(scene.origin.calls() == 1);
+}
+
 TEST_CASE("Conditions are answered from what is stored") {
   Scene scene(always(kDay, kDigits));
   RawClient client = scene.client();

@@ -150,7 +150,7 @@ TEST_CASE("HTTP/1.0 closes unless asked to stay, and gets no chunks") {
 }
 
 TEST_CASE("Bodies pass chunked in both directions, re-framed and without trailers") {
-  Scene scene(echo_chunked);
+  Scene scene(echo_chunked, "uploads = \"stream\"");
   RawClient client = scene.client();
   std::string body = pattern(300'000);
   std::string request = "POST /up HTTP/1.1\r\nHost: test.local\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -88,8 +88,12 @@ def test_testssl_complains_of_nothing_but_the_certificate(node, tmp_path, sectio
     host, port = node.https()
     report = tmp_path / "report.json"
     options = ["--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none", "--ip", host, "--jsonfile", report]
-    text = run(["testssl", *SECTIONS[section], *options, f"one.test:{port}"], 120)
-    findings = json.loads(report.read_text())
+    for _ in range(3):  # on a busy machine it gives up a connection of its own now and then
+        report.unlink(missing_ok=True)
+        text = run(["testssl", *SECTIONS[section], *options, f"one.test:{port}"], 120)
+        findings = json.loads(report.read_text())
+        if not any("connect problem" in entry["finding"] for entry in findings):
+            break
     accepted = OF_A_CERTIFICATE_MADE_HERE | OF_COMPRESSIBLE_PAGES | OF_WHO_LOOKS
     bad = {
         entry["id"]: (entry["severity"], entry["finding"])

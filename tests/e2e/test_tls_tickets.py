@@ -59,6 +59,17 @@ def test_a_session_resumes_at_every_worker_and_after_a_reload(start_node, setup_
     assert all(visitor.resumes(node) for _ in range(3))
 
 
+def test_a_ticket_of_tls_1_3_is_for_one_connection_which_brings_the_next(start_node, setup_with, tmp_path):
+    node = start_node(setup_with())
+    visitor = Visitor(tmp_path, "-tls1_3")
+    visitor.greet(node)
+    tickets = {visitor.session.read_bytes()}
+    for _ in range(3):
+        assert visitor.resumes(node, keep=True)
+        tickets.add(visitor.session.read_bytes())
+    assert len(tickets) == 4
+
+
 @VERSIONS
 def test_a_ticket_ends_with_the_second_change_of_keys(start_node, setup_with, tmp_path, eventually, version):
     node = start_node(setup_with('ticket_rotation = "1s"'))

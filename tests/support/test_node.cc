@@ -131,9 +131,10 @@ void TestNode::listen(const conf::Listener& listener) {
     auto bound = net::Listener::open(*address);
     if (!bound) throw std::runtime_error("cannot listen");
     address = bound->address();
-    // Workers know their listeners by address: those of port 0 get the one they have.
+    // Workers know their listeners by address: those of port 0 get the one they have. TLS is found by the
+    // address in the configuration.
     conf::Listener serving = listener;
-    serving.address.port = address->port();
+    if (!listener.tls) serving.address.port = address->port();
     worker->add_listener(std::move(*bound), std::move(serving));
   }
   ports_.push_back(address->port());

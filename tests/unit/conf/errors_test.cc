@@ -542,7 +542,7 @@ TEST_CASE("keys of TLS need tls, and a policy's name is one of the known") {
   run({{listener("tls_policy = \"modern\""), "f:5:1: error: \"tls_policy\" needs a listener with tls"},
        {listener("default_certificate = \"a.example\""),
         "f:5:1: error: \"default_certificate\" needs a listener with tls"},
-       {"[tls]\npoll = \"2d\"", "f:4:8: error: expected a duration from 0s to 24h"},
+       {"[tls]\npoll = \"2d\"", "f:4:8: error: expected a duration from 0s to 1d"},
        {"[tls]\nticket_rotation = \"0s\"", "f:4:19: error: expected a duration from 1s to 7d"},
        {"[tls]\nticket_keys = [\"absent.key\"]", "f:4:16: error: cannot read"}});
   const std::string wrong = joined(load_errors(listener("tls = true\ntls_policy = \"TLSv1.2_2020\"")));

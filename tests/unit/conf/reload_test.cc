@@ -43,13 +43,16 @@ TEST_CASE("What only a restart applies is found by its name when it has changed"
   next.cache.disk.push_back({.where = {}, .path = "/disk", .size = 1});
   next.cache.disk_writes_per_day = 1;
   next.cache.warm_per_second += 1;
+  next.spool.path = "/spool";
+  next.spool.size += 1;
+  next.spool.memory += 1;
   next.images.max_pixels += 1;
   next.images.max_source += 1;
   next.images.deadline += milliseconds(1);
   next.images.workers = 3;
   std::vector<std::string> expected;
   collect_restart_rows(schema(), "", false, expected);
-  CHECK(expected.size() == 14);
+  CHECK(expected.size() == 17);
   CHECK(changes_that_need_restart(running, next) == expected);
 }
 
