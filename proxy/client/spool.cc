@@ -17,8 +17,7 @@
 namespace vignette::proxy {
 namespace {
 
-constexpr Duration kPieceWait = std::chrono::seconds(60);  // backstop: a client's body has its own stall
-constexpr Duration kDiskWait = std::chrono::seconds(30);   // a disk that hangs
+constexpr Duration kDiskWait = std::chrono::seconds(30);  // a disk that hangs
 // Freeing the blocks of a larger file may take milliseconds.
 constexpr std::uint64_t kClosedAtOnceBytes = 16ULL << 20;
 
@@ -130,7 +129,7 @@ SpooledBody::~SpooledBody() { spool_->memory().give(counted_); }
 
 net::Task<Result<void>> SpooledBody::fill() {
   while (!is_whole_ && !is_streaming_) {
-    auto piece = co_await client_.next(context_.loop.now() + kPieceWait);
+    auto piece = co_await client_.next(net::kNoDeadline);  // the body has a pace of its own
     if (!piece) co_return std::unexpected(piece.error());
     is_whole_ = piece->last;
     auto kept = co_await keep(std::move(piece->bytes));
