@@ -162,8 +162,8 @@ std::vector<Option> spool_options() {
   return {
       value("path", &S::path, directory_path(), Reload::restart,
             "Folder of the files that request bodies wait in. They have no names, so nothing is left behind, "
-            "and "
-            "are read by nobody else. Not on a file system in memory."),
+            "and are read by nobody else. Not on a file system in memory. Where no file can be made or "
+            "written, the log says so, and bodies are streamed."),
       value("size", &S::size, size(0, kTiB), Reload::restart,
             "Bytes that all bodies may take on disk. What finds no room is streamed."),
       value("memory", &S::memory, size(kMiB, kTiB), Reload::restart,

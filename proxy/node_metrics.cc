@@ -26,6 +26,18 @@ std::string_view to_string(CacheOutcome outcome) {
   return "unknown";
 }
 
+Counter& ReasonCounters::look_up(std::string_view reason) const {
+  return registry_.counter(name_, help_, {{"reason", reason}});
+}
+
+void ReasonCounters::add(unsigned worker, std::string_view reason) {
+  if (worker >= known_.size()) return look_up(reason).add(worker);
+  auto& known = known_[worker];
+  auto found = known.find(reason);
+  if (found == known.end()) found = known.emplace(reason, &look_up(reason)).first;
+  found->second->add(worker);
+}
+
 NodeMetrics::NodeMetrics(Metrics& metrics, unsigned workers)
     : registry(metrics),
       connections_accepted(
@@ -61,7 +73,12 @@ NodeMetrics::NodeMetrics(Metrics& metrics, unsigned workers)
                                      "Answers that kept their content coding because too many were being "
                                      "compressed or undone at the time.")),
       exceptions(metrics.counter("vignette_exceptions_total", "Library exceptions that ended a strand.")),
-      refusals_(workers) {
+      refusals_(metrics, "vignette_refusals_total", "Requests refused, by reason.", workers),
+      connections_refused_(metrics, "vignette_connections_refused_total",
+                           "Connections closed before a request was read, by reason.", workers),
+      tunnels_ended_(metrics, "vignette_tunnels_ended_total",
+                     "WebSocket connections that ended, by reason; \"closed\": both sides in order.",
+                     workers) {
   static constexpr std::string_view kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t i = 0; i < responses.size(); ++i) {
     responses[i] =
@@ -104,31 +121,14 @@ void NodeMetrics::handshake_failed(unsigned worker, Code code) {
   handshakes_failed[reason]->add(worker);
 }
 
-Counter& NodeMetrics::refusals(std::string_view reason) const {
-  return registry.counter("vignette_refusals_total", "Requests refused, by reason.", {{"reason", reason}});
-}
-
-void NodeMetrics::refused(unsigned worker, std::string_view reason) {
-  if (worker >= refusals_.size()) return refusals(reason).add(worker);
-  auto& known = refusals_[worker];
-  auto found = known.find(reason);
-  if (found == known.end()) found = known.emplace(reason, &refusals(reason)).first;
-  found->second->add(worker);
-}
+void NodeMetrics::refused(unsigned worker, std::string_view reason) { refusals_.add(worker, reason); }
 
 void NodeMetrics::connection_refused(unsigned worker, std::string_view reason) {
-  registry
-      .counter("vignette_connections_refused_total",
-               "Connections closed before a request was read, by reason.", {{"reason", reason}})
-      .add(worker);
+  connections_refused_.add(worker, reason);
 }
 
 void NodeMetrics::tunnel_ended(unsigned worker, std::string_view reason) {
-  registry
-      .counter("vignette_tunnels_ended_total",
-               "WebSocket connections that ended, by reason; \"closed\": both sides in order.",
-               {{"reason", reason.empty() ? "closed" : reason}})
-      .add(worker);
+  tunnels_ended_.add(worker, reason.empty() ? "closed" : reason);
 }
 
 }  // namespace vignette::proxy

@@ -20,8 +20,26 @@ enum class CacheOutcome : std::uint8_t { none, hit, stale, revalidated, miss, co
 inline constexpr std::size_t kCacheOutcomes = 8;
 std::string_view to_string(CacheOutcome outcome);
 
+// The counters of one name by their label `reason`. A worker asks the registry, which locks, once for each;
+// `worker` is the calling thread's own index, or none's.
+class ReasonCounters {
+ public:
+  // `name` and `help` are static; `registry` outlives it.
+  ReasonCounters(Metrics& registry, std::string_view name, std::string_view help, unsigned workers)
+      : registry_(registry), name_(name), help_(help), known_(workers) {}
+  void add(unsigned worker, std::string_view reason);
+
+ private:
+  Counter& look_up(std::string_view reason) const;
+
+  Metrics& registry_;
+  const std::string_view name_;
+  const std::string_view help_;
+  std::vector<std::map<std::string, Counter*, std::less<>>> known_;  // by worker
+};
+
 struct NodeMetrics {
-  // `workers`: how many threads of their own index call refused().
+  // `workers`: how many threads have an index of their own.
   explicit NodeMetrics(Metrics& registry, unsigned workers = 0);
 
   Metrics& registry;
@@ -54,17 +72,17 @@ struct NodeMetrics {
   void handshake(unsigned worker, const net::TlsInfo& info);
   void handshake_failed(unsigned worker, Code code);
 
-  // Refusals by reason. A worker asks the registry once for each; `worker` is the calling thread's own, or
-  // none's.
+  // Of requests.
   void refused(unsigned worker, std::string_view reason);
-  // The same for connections that are closed before a request.
+  // Of connections that are closed before a request.
   void connection_refused(unsigned worker, std::string_view reason);
   // An empty reason: both sides ended in order.
   void tunnel_ended(unsigned worker, std::string_view reason);
 
  private:
-  Counter& refusals(std::string_view reason) const;
-  std::vector<std::map<std::string, Counter*, std::less<>>> refusals_;  // by worker
+  ReasonCounters refusals_;
+  ReasonCounters connections_refused_;
+  ReasonCounters tunnels_ended_;
 };
 
 // What a route or an origin records per request.

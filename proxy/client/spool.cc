@@ -17,12 +17,21 @@
 namespace vignette::proxy {
 namespace {
 
-constexpr Duration kPieceWait = std::chrono::seconds(60);  // backstop: a client's body has its own stall
-constexpr Duration kDiskWait = std::chrono::seconds(30);   // a disk that hangs
+constexpr Duration kDiskWait = std::chrono::seconds(30);  // a disk that hangs
 // Freeing the blocks of a larger file may take milliseconds.
 constexpr std::uint64_t kClosedAtOnceBytes = 16ULL << 20;
 
 Error spool_error() { return {Code::io, Blame::internal, Retry::no, errno, "spool"}; }
+
+// A new file without a name, or none, and errno says why.
+UniqueFd open_nameless(const std::string& folder) {
+  UniqueFd file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600));
+  if (file || (errno != EOPNOTSUPP && errno != EISDIR)) return file;
+  std::string name = folder + "/vignette-body-XXXXXX";  // a file system that has no such files
+  file = UniqueFd(::mkostemp(name.data(), O_CLOEXEC));
+  if (file) ::unlink(name.c_str());
+  return file;
+}
 
 }  // namespace
 
@@ -75,12 +84,7 @@ class SpoolFile {
 
  private:
   bool open() {
-    descriptor_ = UniqueFd(::open(spool_->path().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600));
-    if (!descriptor_ && (errno == EOPNOTSUPP || errno == EISDIR)) {  // a file system that has no such files
-      std::string name = spool_->path() + "/vignette-body-XXXXXX";
-      descriptor_ = UniqueFd(::mkostemp(name.data(), O_CLOEXEC));
-      if (descriptor_) ::unlink(name.c_str());
-    }
+    descriptor_ = open_nameless(spool_->path());
     if (descriptor_) spool_->open_files_.fetch_add(1, std::memory_order_relaxed);
     return static_cast<bool>(descriptor_);
   }
@@ -98,8 +102,25 @@ bool ByteQuota::take(std::uint64_t bytes) {
   return true;
 }
 
-Spool::Spool(SpoolLimits limits, TaskPool& pool)
-    : path_(std::move(limits.path)), pool_(pool), disk_(limits.disk_bytes), memory_(limits.memory_bytes) {}
+Spool::Spool(const conf::SpoolOptions& options, TaskPool& pool, Logger& log, const Clock& clock)
+    : path_(options.path),
+      pool_(pool),
+      log_(log),
+      complaints_(clock, kComplainEvery),
+      disk_(options.size),
+      memory_(options.memory) {}
+
+Result<void> try_spool(const conf::SpoolOptions& options) {
+  if (options.size > 0 && !open_nameless(options.path)) return std::unexpected(spool_error());
+  return {};
+}
+
+void Spool::complain(const Error& error) {
+  if (auto skipped = complaints_.admit()) {
+    log_.warn("spool {}: {}; request bodies are streamed ({} more since the last line)", path_,
+              vignette::explain(error), *skipped);
+  }
+}
 
 SpooledBody::SpooledBody(WorkerContext& context, RequestBody& client, std::uint64_t expected)
     : context_(context), client_(client), spool_(context.node.spool), expected_(expected) {}
@@ -108,11 +129,12 @@ SpooledBody::~SpooledBody() { spool_->memory().give(counted_); }
 
 net::Task<Result<void>> SpooledBody::fill() {
   while (!is_whole_ && !is_streaming_) {
-    auto piece = co_await client_.next(context_.loop.now() + kPieceWait);
+    auto piece = co_await client_.next(net::kNoDeadline);  // the body has a pace of its own
     if (!piece) co_return std::unexpected(piece.error());
     is_whole_ = piece->last;
     auto kept = co_await keep(std::move(piece->bytes));
-    if (!kept) give_up();
+    if (!kept) co_return std::unexpected(kept.error());
+    if (!*kept) give_up();
   }
   co_return Result<void>();
 }
@@ -125,13 +147,13 @@ void SpooledBody::give_up() {
 
 // Copies the bytes behind what is kept: the client's pieces may hold much more memory than bytes. False:
 // there is no room; what is left of them is in `rest_`.
-net::Task<bool> SpooledBody::keep(Slice bytes) {
+net::Task<Result<bool>> SpooledBody::keep(Slice bytes) {
   while (!bytes.empty()) {
     if (!make_room(bytes.size())) {
       auto written = co_await write_out();
-      if (!written) {
+      if (!written || !*written) {
         rest_ = std::move(bytes);
-        co_return false;
+        co_return written;
       }
       continue;
     }
@@ -164,8 +186,9 @@ bool SpooledBody::grow_to(std::size_t capacity) {
   return true;
 }
 
-// The buffer, behind what is in the file. False: it stays as it is.
-net::Task<bool> SpooledBody::write_out() {
+// The buffer, behind what is in the file. False: it stays as it is. Errors: cancelled, which says nothing of
+// the disk.
+net::Task<Result<bool>> SpooledBody::write_out() {
   const bool is_first = !file_;
   if (is_first) file_ = std::make_shared<SpoolFile>(spool_);
   if (!file_->take(size_)) {
@@ -178,8 +201,9 @@ net::Task<bool> SpooledBody::write_out() {
         return file->write(bytes.view(), offset);
       },
       context_.loop.now() + kDiskWait);
+  if (!wrote && wrote.error().code == Code::cancelled) co_return std::unexpected(wrote.error());
   if (!wrote) {
-    context_.node.log.debug("spool: {} in {}", vignette::explain(wrote.error()), spool_->path());
+    spool_->complain(wrote.error());
     if (is_first) file_.reset();
     co_return false;
   }

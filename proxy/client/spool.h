@@ -2,12 +2,11 @@
 // sent again.
 //
 //   SpooledBody::fill()   takes the client's body: into a buffer that grows to kBufferBytes, and from there
-//   into an
-//                         unlinked file, by the file pool; the client is not read while a buffer is written
+//                         into an unlinked file, by the file pool; the client is not read meanwhile
 //   next(), rewind()      give it to a server, as often as needed
 //
 // Where there is no room, or the disk fails, nothing is lost: fill() ends early, and next() gives what is
-// here and then what the client sends, once.
+// here and then what the client sends, once. A disk that fails is told in the log, now and then.
 //
 // Spool: Thread-safe. SpooledBody: Loop-thread only; its file goes with its last user, which may be a write
 // that is still under way on the pool. Dropped, it gives everything back at once: memory, and the file, whose
@@ -21,17 +20,18 @@
 
 #include "base/bounded_pool.h"
 #include "base/bytes.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "conf/config.h"
 #include "proxy/client/request_body.h"
 
 namespace vignette::proxy {
 
 struct WorkerContext;
 
-struct SpoolLimits {
-  std::string path;                // of a folder
-  std::uint64_t disk_bytes = 0;    // of all bodies
-  std::uint64_t memory_bytes = 0;  // of all bodies
-};
+// Whether files can be made there, if there are to be any. Errors: io. Blocks.
+Result<void> try_spool(const conf::SpoolOptions& options);
 
 // Bytes lent out, up to a limit. Thread-safe.
 class ByteQuota {
@@ -49,10 +49,15 @@ class ByteQuota {
 // The node's.
 class Spool {
  public:
-  Spool(SpoolLimits limits, TaskPool& pool);
+  static constexpr Duration kComplainEvery = std::chrono::seconds(10);
+
+  // `pool`, `log` and `clock` outlive it.
+  Spool(const conf::SpoolOptions& options, TaskPool& pool, Logger& log, const Clock& clock);
 
   TaskPool& pool() const { return pool_; }
   const std::string& path() const { return path_; }
+  // Bodies cannot be written: tells it in the log, now and then.
+  void complain(const Error& error);
   ByteQuota& disk() { return disk_; }
   ByteQuota& memory() { return memory_; }
   std::uint64_t open_files() const { return open_files_.load(std::memory_order_relaxed); }
@@ -61,6 +66,8 @@ class Spool {
   friend class SpoolFile;
   const std::string path_;
   TaskPool& pool_;
+  Logger& log_;
+  RateLimited complaints_;
   ByteQuota disk_;
   ByteQuota memory_;
   std::atomic<std::uint64_t> open_files_{0};
@@ -80,7 +87,7 @@ class SpooledBody final : public BodySource {
   SpooledBody(const SpooledBody&) = delete;
   SpooledBody& operator=(const SpooledBody&) = delete;
 
-  // Errors: the client's, as RequestBody::next() has them.
+  // Errors: the client's, as RequestBody::next() has them; cancelled with the strand.
   net::Task<Result<void>> fill();
   // Everything is here: bytes() is the length of the body.
   bool is_whole() const { return is_whole_ && !is_streaming_; }
@@ -92,8 +99,8 @@ class SpooledBody final : public BodySource {
  private:
   bool make_room(std::size_t more);
   bool grow_to(std::size_t capacity);
-  net::Task<bool> keep(Slice bytes);
-  net::Task<bool> write_out();
+  net::Task<Result<bool>> keep(Slice bytes);
+  net::Task<Result<bool>> write_out();
   net::Task<Result<Piece>> read_back(TimePoint deadline);
   void give_up();
 

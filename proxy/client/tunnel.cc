@@ -33,14 +33,15 @@ struct Tunnel {
 
   TimePoint deadline() const { return last_moved + idle; }
   bool is_idle() const { return context.loop.now() >= deadline(); }
-  // The first reason counts; what fails afterwards fails because of it.
-  void cut(std::string_view reason) {
+  // The first reason counts; what fails afterwards fails because of it. A reset takes back what the kernel
+  // has not sent yet.
+  void cut(std::string_view reason, bool in_order) {
     if (is_cut) return;
     is_cut = true;
     outcome.reason = reason;
-    const bool in_order = reason == kIdle || reason == kStopped;
     for (TunnelEnd* end : {client.get(), origin.get()}) in_order ? end->close() : end->reset();
   }
+  void cut(const Error& error);
 
   WorkerContext& context;
   const std::unique_ptr<TunnelEnd> client;
@@ -60,18 +61,24 @@ std::string_view cut_reason(const Tunnel& tunnel, const Error& error) {
   return error.blame == Blame::origin ? "origin_gone" : "client_gone";
 }
 
+// Many peers end TLS without saying so: their last bytes are on the way and have to arrive.
+void Tunnel::cut(const Error& error) {
+  const std::string_view reason = cut_reason(*this, error);
+  cut(reason, reason == kIdle || reason == kStopped || error.code == Code::closed);
+}
+
 net::Task<void> pump(Tunnel& tunnel, TunnelEnd& from, TunnelEnd& to, std::uint64_t& moved, Counter& counter) {
   for (;;) {
     auto bytes = co_await from.read(tunnel.deadline());
     const bool other_moved = !bytes && bytes.error().code == Code::timeout && !tunnel.is_idle();
     if (other_moved) continue;
-    if (!bytes) co_return tunnel.cut(cut_reason(tunnel, bytes.error()));
+    if (!bytes) co_return tunnel.cut(bytes.error());
     tunnel.last_moved = tunnel.context.loop.now();
     const std::size_t size = bytes->size();
     if (size == 0) co_return to.end();
     ++tunnel.writing;
     auto sent = co_await to.write(std::move(*bytes), tunnel.deadline());
-    if (!sent) co_return tunnel.cut(cut_reason(tunnel, sent.error()));
+    if (!sent) co_return tunnel.cut(sent.error());
     --tunnel.writing;
     tunnel.last_moved = tunnel.context.loop.now();
     moved += size;
@@ -111,7 +118,7 @@ net::Task<TunnelOutcome> run_tunnel(WorkerContext& context, std::unique_ptr<Tunn
   while (!tunnel->origin_done) {
     auto changed = co_await tunnel->changed.wait();
     if (changed) continue;
-    tunnel->cut(kStopped);
+    tunnel->cut(kStopped, true);
     break;
   }
   tunnel->client->close();

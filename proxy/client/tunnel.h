@@ -24,8 +24,8 @@ struct TunnelOutcome {
 
 // Each direction has one piece in hand, of at most what its source gives at once, and asks for the next when
 // that has been taken: the slower side sets the pace. An end that one side sends goes to the other, and the
-// other direction stays open. A side that breaks resets both;
-// otherwise what is cut off ends in order. Counts itself in the node's metrics.
+// other direction stays open. A side that is reset, or takes nothing, resets both; otherwise what is cut off
+// ends in order. Counts itself in the node's metrics.
 net::Task<TunnelOutcome> run_tunnel(WorkerContext& context, std::unique_ptr<TunnelEnd> client,
                                     std::unique_ptr<TunnelEnd> origin, Duration idle);
 

@@ -216,7 +216,9 @@ net::Task<Result<OriginResponse>> RangeRun::fetch() {
   http::FieldList fields = request.head().fields;
   fields.add(http::FieldId::range, range);
   fields.add(http::FieldId::if_match, manifest_->etag());
-  auto response = co_await fetch_with_failover(context_, job_->source->origins, request.request(fields));
+  OriginRequest asked = request.request(fields);
+  asked.viewer = nullptr;  // whoever came first: the pieces are for everybody
+  auto response = co_await fetch_with_failover(context_, job_->source->origins, asked);
   if (response && job_->trace) *job_->trace = response->trace;
   co_return response;
 }

@@ -18,8 +18,6 @@ namespace {
 
 constexpr std::size_t kHeadBlockBytes = 16 * 1024;
 constexpr std::size_t kLargestRequestHead = 128 * 1024;
-constexpr Duration kRequestBodyWait =
-    std::chrono::seconds(60);  // backstop: a client's body has its own stall
 
 bool announces_empty_body(http::Method method) {  // RFC 9110 §8.6
   return method == http::Method::post || method == http::Method::put || method == http::Method::patch;
@@ -197,7 +195,7 @@ net::Task<Result<void>> Transaction::send_body() {
   std::array<char, http::kChunkHeaderBytes> size_line;
   for (bool last = false; !last;) {
     progress_.body_begun = true;
-    auto piece = co_await request_.body->next(worker_.now() + kRequestBodyWait);
+    auto piece = co_await request_.body->next(net::kNoDeadline);  // it has a pace of its own
     if (!piece) {
       connection_.close();
       co_return std::unexpected(piece.error());

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/hash.h"
 #include "net/connect.h"
 #include "net/proxy_header.h"
 #include "proxy/origin/balancer.h"
@@ -30,6 +29,7 @@ net::Address address_of(const conf::IpBytes& ip, std::uint16_t port) {
 struct OriginPools::Idle {
   net::Stream stream;
   std::shared_ptr<const net::TlsClient> tls;
+  Told told;
   TimePoint last_used;
   Duration keep_alive;
 };
@@ -82,23 +82,22 @@ OriginPools::~OriginPools() {
 }
 
 std::size_t OriginPools::KeyHash::operator()(const Key& key) const {
-  const std::size_t place = std::hash<const void*>()(key.server) * 31 + std::hash<const void*>()(key.tls);
-  if (key.told.version == conf::ProxyProtocol::off) return place;
-  const std::string_view viewer(reinterpret_cast<const char*>(key.told.viewer.data()),
-                                key.told.viewer.size());
-  return spread(place, hash64(viewer), process_secret());
+  return std::hash<const void*>()(key.server) * 31 + std::hash<const void*>()(key.tls);
 }
 
 std::optional<OriginConnection> OriginPools::take_idle(const Endpoint& endpoint, Duration max_idle,
                                                        Check check, const Viewer* viewer) {
-  auto found = pools_.find(Key{endpoint.state.get(), endpoint.tls.get(), told_by(endpoint, viewer)});
+  auto found = pools_.find(Key{endpoint.state.get(), endpoint.tls.get()});
   if (found == pools_.end()) return std::nullopt;
-  std::vector<Idle>& list = found->second;
-  TimePoint now = worker_.now();
-  while (!list.empty()) {
-    if (now - list.back().last_used > std::min(max_idle, endpoint.keep_alive)) return std::nullopt;
-    Idle idle = std::move(list.back());
-    list.pop_back();
+  std::vector<Idle>& list = found->second;  // the oldest first
+  const Told told = told_by(endpoint, viewer);
+  const TimePoint now = worker_.now();
+  for (auto at = list.end(); at != list.begin();) {
+    --at;
+    if (now - at->last_used > std::min(max_idle, endpoint.keep_alive)) return std::nullopt;
+    if (at->told != told) continue;
+    Idle idle = std::move(*at);
+    at = list.erase(at);
     --idle_;
     // What the loop has reported may be a session ticket, so a doubt is settled by asking.
     bool doubt = check == Check::kernel || idle.stream.readable_now();
@@ -174,10 +173,13 @@ net::Task<Result<OriginConnection>> OriginPools::connect(const Endpoint& endpoin
 
 void OriginPools::put(OriginConnection connection) {
   if (worker_.stopping() || idle_ >= kIdleInAll || connection.keep_alive_ <= Duration::zero()) return;
-  std::vector<Idle>& list = pools_[Key{connection.server_, connection.tls_.get(), connection.told_}];
-  if (list.size() >= kIdlePerServer) return;
-  list.push_back(
-      {std::move(connection.stream_), std::move(connection.tls_), worker_.now(), connection.keep_alive_});
+  std::vector<Idle>& list = pools_[Key{connection.server_, connection.tls_.get()}];
+  if (list.size() >= kIdlePerServer) {
+    list.erase(list.begin());
+    --idle_;
+  }
+  list.push_back({std::move(connection.stream_), std::move(connection.tls_), connection.told_, worker_.now(),
+                  connection.keep_alive_});
   ++idle_;
   if (!sweeper_.alive()) sweeper_ = worker_.spawn_named("origin pools", sweep_strand, std::ref(*this));
 }
@@ -199,17 +201,14 @@ net::Task<void> OriginPools::sweep_strand(OriginPools& pools) {
     auto slept = co_await net::sleep_for(kSweep);
     if (!slept && !worker.stopping()) co_return;  // cancelled by the destructor: the pools are gone
     if (!slept) pools.close_idle();
-    if (pools.idle_ == 0) co_return;
     pools.sweep(worker.now());
+    if (pools.idle_ == 0) co_return;
   }
 }
 
 std::size_t OriginPools::idle(const Endpoint& endpoint) const {
-  std::size_t count = 0;
-  for (const auto& [key, list] : pools_) {
-    if (key.server == endpoint.state.get() && key.tls == endpoint.tls.get()) count += list.size();
-  }
-  return count;
+  const auto found = pools_.find(Key{endpoint.state.get(), endpoint.tls.get()});
+  return found == pools_.end() ? 0 : found->second.size();
 }
 
 void OriginPools::close_idle() {

@@ -87,7 +87,7 @@ class OriginConnection {
 
 class OriginPools {
  public:
-  static constexpr std::size_t kIdlePerServer = 256;
+  static constexpr std::size_t kIdlePerServer = 256;  // whoever they speak for; the oldest goes
   static constexpr std::size_t kIdleInAll = 4096;
   static constexpr Duration kSweep = std::chrono::seconds(1);
 
@@ -132,7 +132,6 @@ class OriginPools {
   struct Key {
     const ServerState* server;
     const net::TlsClient* tls;
-    Told told;
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {

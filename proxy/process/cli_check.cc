@@ -7,6 +7,7 @@
 #include "base/places.h"
 #include "conf/loader.h"
 #include "net/limits.h"
+#include "proxy/client/spool.h"
 #include "proxy/process/cli.h"
 #include "proxy/route/snapshot.h"
 
@@ -42,6 +43,14 @@ Diagnostics missing_disks(const conf::CacheOptions& cache) {
   return missing;
 }
 
+// The node streams request bodies then.
+void warn_of_spool(const std::string& file, const conf::SpoolOptions& spool) {
+  const auto spooled = try_spool(spool);
+  if (spooled) return;
+  print(fmt::format("{}: warning: [spool] path: {}: {}; request bodies would be streamed\n", file, spool.path,
+                    vignette::explain(spooled.error())));
+}
+
 // Whether this process now is who the node would be. Gives root up for good.
 bool become_user(const std::string& name) { return name.empty() || net::drop_user(name).has_value(); }
 
@@ -67,6 +76,7 @@ int run_check(const std::string& file) {
   }
   print(report.text);
   print_all(missing_disks(cache), "warning");
+  warn_of_spool(file, (*loaded)->spool);
   if (user.empty()) return 0;
   // What root may read and the node's user may not: the node would start, and then refuse every reload.
   const Diagnostics hidden = find_wrong(file, snapshot_checks());

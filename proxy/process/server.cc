@@ -115,9 +115,7 @@ Server::Server(std::shared_ptr<const conf::Config> config, Load load, Logger& lo
       warm_(loop_, [this](WarmOrder order, WarmDesk::Done done) { warm(std::move(order), std::move(done)); }),
       load_pool_(std::in_place, "load", 1u, kLoadQueue) {
   node_.insight = &insight_;
-  const conf::SpoolOptions& spool = config_->spool;
-  node_.spool = std::make_shared<Spool>(
-      SpoolLimits{.path = spool.path, .disk_bytes = spool.size, .memory_bytes = spool.memory}, file_pool_);
+  node_.spool = std::make_shared<Spool>(config_->spool, file_pool_, log_, clock_);
 }
 
 Server::~Server() = default;
@@ -140,6 +138,7 @@ bool Server::start() {
   // Keys and certificates may be readable by root alone, so they are read before the user changes.
   if (!build_first_snapshot() || !give_up_root()) return false;
   if (!open_purges() || !start_imaging(*config_)) return false;
+  if (auto spooled = try_spool(config_->spool); !spooled) node_.spool->complain(spooled.error());
   store_.start();
   purge_keeper_.start();
   start_hot_keeper();

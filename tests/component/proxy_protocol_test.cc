@@ -5,6 +5,7 @@
 #include <string>
 #include <tuple>
 
+#include "tests/component/large_origin.h"
 #include "tests/component/scene.h"
 
 using namespace vignette::test;
@@ -159,4 +160,23 @@ TEST_CASE("What the node asks for itself names no client") {
       "origin = \"app\"\n");
   REQUIRE(origin.wait_for_calls(1));
   CHECK(introduction(origin.log()[0]) == "PROXY UNKNOWN\r\n");
+}
+
+TEST_CASE("Pieces of a large object are for everybody, and name none of them") {
+  LargeOrigin large(3 * kMiB);
+  ScriptedOrigin origin(large.script());
+  TestNode node(
+      std::string(kBalancer) + "[[listener]]\naddress = \"127.0.0.1:0\"\nproxy_protocol = true\n" +
+      "[origin.app]\nproxy_protocol = \"v1\"\nservers = [\"" + origin.address() +
+      "\"]\n[[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/*\"\norigin = \"app\"\ncache = \"on\"\n");
+  RawClient balancer(node.port());
+  balancer.send(kFromFour + get_request("Range: bytes=0-9\r\n"));
+  CHECK(balancer.read().status == 206);
+  const std::string last = std::to_string(2 * kMiB) + "-" + std::to_string(3 * kMiB - 1);
+  balancer.send(get_request("Range: bytes=" + last + "\r\n"));
+  CHECK(balancer.read().body == large.now().bytes(2 * kMiB, 3 * kMiB - 1));
+  const auto calls = origin.log();
+  REQUIRE(calls.size() == 2);
+  CHECK(introduction(calls[0]) == kFromFour);
+  CHECK(introduction(calls[1]) == "PROXY UNKNOWN\r\n");
 }

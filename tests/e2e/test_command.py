@@ -90,6 +90,8 @@ def test_check_names_what_the_machine_does_not_have(tmp_path, apps):
     disk = f'[[cache.disk]]\npath = "{tmp_path}/none/disk"\nsize = "1GiB"\n'
     code, output = checked(plain_node(apps, disk))
     assert code == 0 and re.search(r"warning: the folder .*none: No such file or directory", output)
+    code, output = checked(plain_node(apps, '[spool]\npath = "/proc"\n'))
+    assert code == 0 and "warning: [spool] path: /proc: " in output
     code, output = checked(with_state(apps, tmp_path / "state"))
     assert code == 0 and output.endswith(": ok\n")
     assert not (tmp_path / "none").exists() and not (tmp_path / "state").exists()

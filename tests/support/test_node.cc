@@ -80,9 +80,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
   node_.reader_stall = options.reader_stall;
   if (options.access_log) open_access_log();
   snapshot_ = build(toml);
-  const conf::SpoolOptions& spool = snapshot_->config->spool;
-  node_.spool = std::make_shared<proxy::Spool>(
-      proxy::SpoolLimits{.path = spool.path, .disk_bytes = spool.size, .memory_bytes = spool.memory}, files_);
+  node_.spool = std::make_shared<proxy::Spool>(snapshot_->config->spool, files_, log_, clock_);
   store_.start();
   if (!options.hot_folder.empty()) start_hot_keeper();
   if (options.imaging) start_imaging();
