@@ -100,4 +100,4 @@ def test_a_drain_waits_for_its_time_and_then_closes(start_node, echo_server, eve
     seen = json.loads(waiting.expect_line(r"^\{.*\}$")[0])
     assert seen["code"] == 1006
     assert time.monotonic() - started >= 1.9
-    node.stop(expect=3)  # it was not in order for all
+    assert node.child.wait(20) == 3  # it was not in order for all
