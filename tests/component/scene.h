@@ -1,8 +1,10 @@
 // What scenes share: the configuration of a node in front of one origin, and a few origins everybody needs.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "tests/support/raw_client.h"
 #include "tests/support/scripted_origin.h"
@@ -20,6 +22,17 @@ inline std::string proxy_config(const ScriptedOrigin& origin, std::string_view r
   text += "[[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/*\"\norigin = \"app\"\n";
   text.append(route).append("\n");
   return text;
+}
+
+// Waits until it is so; false: not within ten seconds.
+template <class Condition>
+bool becomes(Condition&& condition) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::yield();
+  }
+  return true;
 }
 
 // Answers every request with 200 and these field lines.

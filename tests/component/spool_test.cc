@@ -1,11 +1,9 @@
 // The spool's disk when it fails, and what is no failure of it.
 #include <catch2/catch.hpp>
 
-#include <chrono>
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <thread>
 
 #include "proxy/client/spool.h"
 #include "tests/component/scene.h"
@@ -16,17 +14,6 @@ using namespace vignette::test;
 namespace {
 
 constexpr std::size_t kLarge = 900'000;  // goes to disk
-
-// Until it is so; bounded.
-template <class Condition>
-bool becomes(Condition&& condition) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 std::string put_head(std::size_t size) {
   return "PUT /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n";

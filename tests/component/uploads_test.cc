@@ -3,12 +3,10 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "proxy/client/spool.h"
@@ -22,17 +20,6 @@ namespace {
 
 constexpr std::size_t kLarge = 900'000;  // goes to disk
 constexpr std::size_t kSmall = 100'000;  // does not
-
-// Until it is so; bounded.
-template <class Condition>
-bool becomes(Condition&& condition) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 std::string put(std::size_t size, std::string_view method = "PUT") {
   return std::string(method) + " /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: " + std::to_string(size) +
