@@ -1,10 +1,14 @@
 // Refcounted bytes: a Block is one allocation (header + data), a Slice is a view that keeps its Block
 // alive. A block is written by one owner; bytes behind a published Slice never change.
+//
+// The blocks of what lasts (cached bodies) lie in memory that has a file, if they are large enough to be
+// worth it: a socket takes their bytes without a copy (file_memory.h).
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -15,21 +19,42 @@ namespace vignette {
 
 class Block {
  public:
+  static constexpr std::uint8_t kCopiedAnswers = 4;
+
   // Aborts when memory is exhausted; capacity in bytes, at most 4 GiB.
   static Block* allocate(std::size_t capacity);
+  // The same in memory that has a file, where there is some and `capacity` fits it.
+  static Block* allocate_in_file(std::size_t capacity);
 
   char* data() { return reinterpret_cast<char*>(this + 1); }
   const char* data() const { return reinterpret_cast<const char*>(this + 1); }
   std::size_t capacity() const { return capacity_; }
   std::size_t footprint() const;  // bytes as the allocator accounts them, header included
 
+  bool has_file() const { return page_ != kNoPage; }
+  // Counts an answer that could take bytes out of the file; true from the one on that should. What a socket
+  // was given costs fresh pages when it goes, as much as kCopiedAnswers copies; many blocks are never sent so
+  // often. Thread-safe.
+  bool note_answer() const {
+    const std::uint8_t before = answers_.load(std::memory_order_relaxed);
+    if (before >= kCopiedAnswers) return true;
+    answers_.store(before + 1, std::memory_order_relaxed);  // one that is lost between threads costs a copy
+    return false;
+  }
+  // Where `bytes` of this block lie in the descriptor of FileMemory::process(). A socket may be given them.
+  std::uint64_t give(const char* bytes) const;
+
  private:
   friend class BlockRef;
-  explicit Block(std::uint32_t capacity) : capacity_(capacity) {}
+  static constexpr std::uint32_t kNoPage = ~std::uint32_t{0};
+  Block(std::uint32_t capacity, std::uint32_t page) : capacity_(capacity), page_(page) {}
   void destroy();
 
   std::atomic<std::uint32_t> references_{1};
   std::uint32_t capacity_;
+  std::uint32_t page_;  // of the file, where this block begins
+  mutable std::atomic<std::uint8_t> answers_{0};
+  mutable std::atomic<bool> given_{false};
 };
 
 // Thread-safe in the way of shared_ptr: distinct refs to one block may be used from distinct threads.
@@ -37,6 +62,9 @@ class BlockRef {
  public:
   BlockRef() = default;
   static BlockRef allocate(std::size_t capacity) { return BlockRef(Block::allocate(capacity)); }
+  static BlockRef allocate_in_file(std::size_t capacity) {
+    return BlockRef(Block::allocate_in_file(capacity));
+  }
   BlockRef(const BlockRef& other) : block_(other.block_) {
     if (block_) block_->references_.fetch_add(1, std::memory_order_relaxed);
   }

@@ -89,7 +89,7 @@ std::size_t Body::footprint_after(std::size_t bytes) const {
 }
 
 void Body::open_tail(std::size_t wanted) {
-  tail_ = BlockRef::allocate(next_chunk_bytes(wanted));
+  tail_ = BlockRef::allocate_in_file(next_chunk_bytes(wanted));
   tail_used_ = 0;
   tail_end_ = tail_->capacity();
   chunk_footprint_.fetch_add(tail_->footprint(), std::memory_order_relaxed);
@@ -147,7 +147,9 @@ void Body::drop_before(std::uint64_t position) {
 // A last block of which much stayed empty is replaced by one that fits.
 void Body::trim_tail() {
   if (!tail_ || tail_.get() == foreign_ || room_in_tail() * 8 <= tail_->capacity()) return;
-  Slice fitting = Slice::copy({tail_->data(), tail_used_});
+  const BlockRef smaller = BlockRef::allocate_in_file(tail_used_);
+  std::memcpy(smaller->data(), tail_->data(), tail_used_);
+  Slice fitting(smaller, 0, tail_used_);
   const std::size_t before = tail_->footprint();
   chunk_footprint_.fetch_add(fitting.block()->footprint(), std::memory_order_relaxed);
   chunk_footprint_.fetch_sub(before, std::memory_order_relaxed);

@@ -58,7 +58,7 @@ Object::Object(const ObjectHead& head, const Key& key, std::string_view key_stri
       judged_at_(head.sequence) {
   const std::size_t text = key_string.size() + head.vary.size() + head.vary_values.size() + head.tags.size();
   head_bytes_ = static_cast<std::uint32_t>(head.fields.size() + 2);
-  const BlockRef block = BlockRef::allocate(head_bytes_ + inline_room + text);
+  const BlockRef block = BlockRef::allocate_in_file(head_bytes_ + inline_room + text);
   char* cursor = block->data();
   put(cursor, head.fields);
   put(cursor, "\r\n");
@@ -86,6 +86,14 @@ ObjectRef Object::growing(const ObjectHead& head, const Key& key, std::string_vi
   ObjectRef object = ObjectRef::adopt(new Object(head, key, key_string, room));
   object->body_ = is_inline ? Body::create_inside(object->wire_.block(), object->head_bytes_, room)
                             : Body::create(head.content_length);
+  return object;
+}
+
+ObjectRef Object::around(const ObjectHead& head, const Key& key, std::string_view key_string, Slice body) {
+  ObjectRef object = ObjectRef::adopt(new Object(head, key, key_string, 0));
+  object->body_ = Body::create(body.size());
+  object->body_->append_slice(std::move(body));
+  object->body_->complete();
   return object;
 }
 

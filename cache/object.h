@@ -71,6 +71,8 @@ class Object {
                             std::string_view body);
   // A response whose body is still to come, through body().append_copy() and complete().
   static ObjectRef growing(const ObjectHead& head, const Key& key, std::string_view key_string);
+  // A response around a body that is in memory as it is; its block counts for this object.
+  static ObjectRef around(const ObjectHead& head, const Key& key, std::string_view key_string, Slice body);
   // The same body (which must be complete) under a new head; content_length stays.
   ObjectRef freshened(ObjectHead head) const;
   // The same response in one block; this body must be complete and at most kInlineBody.
@@ -123,7 +125,8 @@ class Object {
   // Fields and the empty line, ready to send after a status line and own fields.
   Slice head_wire() const { return wire_.sub(0, head_bytes_); }
   // Complete objects: head_wire() followed by inline_body_bytes() bytes of body (0 when the body is longer
-  // than kInlineBody or still growing). The reference is valid as long as the object.
+  // than kInlineBody, still growing, or one that it was made around). The reference is valid as long as the
+  // object.
   const Slice& wire() const { return wire_; }
   std::size_t inline_body_bytes() const { return wire_.size() - head_bytes_; }
 

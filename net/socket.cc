@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <poll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -166,17 +167,17 @@ Outcome Socket::receive(std::span<char> into, std::size_t& got, int& sys_errno) 
   return Outcome::done;
 }
 
-Outcome Socket::send(const iovec* parts, std::size_t count, std::size_t& taken, int& sys_errno) {
+Outcome Socket::send(const iovec* parts, std::size_t count, std::size_t& taken, int& sys_errno, bool more) {
   if (!writable) return Outcome::blocked;
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts);
   message.msg_iovlen = std::min(count, kPartsACall);
-  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
   ssize_t done;
   do {
     // One part goes without the kernel's reading of a message header.
-    done = count == 1 ? ::send(descriptor.get(), parts->iov_base, parts->iov_len, kFlags)
-                      : ::sendmsg(descriptor.get(), &message, kFlags);
+    done = count == 1 ? ::send(descriptor.get(), parts->iov_base, parts->iov_len, flags)
+                      : ::sendmsg(descriptor.get(), &message, flags);
   } while (done < 0 && errno == EINTR);
   if (done < 0) {
     if (errno == EAGAIN) {
@@ -186,13 +187,17 @@ Outcome Socket::send(const iovec* parts, std::size_t count, std::size_t& taken, 
     sys_errno = errno;
     return Outcome::failed;
   }
+  taken = static_cast<std::size_t>(done);
+  note_sent(taken);
+  return Outcome::done;
+}
+
+void Socket::note_sent(std::size_t count) {
   if (!written_since_read) {
     written_since_read = true;
     sent_before = sent;
   }
-  taken = static_cast<std::size_t>(done);
-  sent += taken;
-  return Outcome::done;
+  sent += count;
 }
 
 Outcome Socket::read(std::span<char> into, std::size_t& got, Error& error) {
@@ -203,13 +208,13 @@ Outcome Socket::read(std::span<char> into, std::size_t& got, Error& error) {
   return outcome;
 }
 
-Outcome Socket::write(std::span<iovec>& parts, std::size_t& taken, Error& error) {
+Outcome Socket::write(std::span<iovec>& parts, std::size_t& taken, Error& error, bool more) {
   if (tls) return tls->write(parts, taken, error);
   consume(parts, 0);
   while (!parts.empty()) {
     std::size_t count = 0;
     int sys_errno = 0;
-    const Outcome outcome = send(parts.data(), parts.size(), count, sys_errno);
+    const Outcome outcome = send(parts.data(), parts.size(), count, sys_errno, more);
     if (outcome == Outcome::failed) error = error_of(sys_errno, "send");
     if (outcome != Outcome::done) return outcome;
     taken += count;
@@ -218,6 +223,32 @@ Outcome Socket::write(std::span<iovec>& parts, std::size_t& taken, Error& error)
     // The kernel took less than it was given: its buffer is full, and room is a new edge.
     if (count < offered) writable = false;
     consume(parts, count);
+  }
+  return Outcome::done;
+}
+
+// A short count says nothing of the buffer's room; only being refused does.
+Outcome Socket::send_file(FileBytes& bytes, std::size_t& taken, Error& error) {
+  VCHECK(!tls);
+  while (bytes.size > 0) {
+    if (!writable) return Outcome::blocked;
+    auto offset = static_cast<off_t>(bytes.offset);
+    const ssize_t done = ::sendfile(descriptor.get(), bytes.descriptor, &offset, bytes.size);
+    if (done == 0) return Outcome::done;
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0 && errno == EAGAIN) {
+      writable = false;
+      return Outcome::blocked;
+    }
+    if (done < 0) {
+      error = error_of(errno, "sendfile");
+      return Outcome::failed;
+    }
+    const auto count = static_cast<std::size_t>(done);
+    note_sent(count);
+    taken += count;
+    bytes.offset += count;
+    bytes.size -= count;
   }
   return Outcome::done;
 }

@@ -47,7 +47,9 @@ class Socket final : public Pooled {
 
   // Each tries the system call unless the flags say that it would block; `error` is set on failure.
   Outcome read(std::span<char> into, std::size_t& got, Error& error);
-  Outcome write(std::span<iovec>& parts, std::size_t& taken, Error& error);
+  Outcome write(std::span<iovec>& parts, std::size_t& taken, Error& error, bool more = false);
+  Outcome send_file(FileBytes& bytes, std::size_t& taken,
+                    Error& error);       // plain; the file's end is done, too
   Outcome wait_input(Error& error);      // something to read: for TLS, application bytes
   Outcome wait_raw_input(Error& error);  // bytes on the wire
   Outcome wait_output(Error& error);
@@ -60,7 +62,7 @@ class Socket final : public Pooled {
 
   // Below TLS.
   Outcome receive(std::span<char> into, std::size_t& got, int& sys_errno);
-  Outcome send(const iovec* parts, std::size_t count, std::size_t& taken, int& sys_errno);
+  Outcome send(const iovec* parts, std::size_t count, std::size_t& taken, int& sys_errno, bool more = false);
 
   Error error_of(int sys_errno, const char* where);
   void shutdown_write();
@@ -91,6 +93,7 @@ class Socket final : public Pooled {
  private:
   friend class HangupGuard;
   void on_event(short what);
+  void note_sent(std::size_t count);
   void end_when_sent();
   void check_hang_up();
   void hang_up();

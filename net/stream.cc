@@ -58,6 +58,9 @@ bool StreamOp::attempt() {
     case Kind::write_unless_readable:
       outcome = attempt_write();
       break;
+    case Kind::send_file:
+      outcome = attempt_send_file();
+      break;
   }
   failed_ = outcome == Outcome::failed;
   return outcome != Outcome::blocked;
@@ -69,13 +72,18 @@ Outcome StreamOp::attempt_write() {
     return Outcome::done;
   }
   std::span<iovec> parts(static_cast<iovec*>(data_), size_);
-  const Outcome outcome = socket_->write(parts, moved_, error_);
+  const Outcome outcome = socket_->write(parts, moved_, error_, more_);
   data_ = parts.data();
   size_ = parts.size();
   // Bytes that TLS has encrypted but could not send do not count as moved.
   const bool held = socket_->tls && socket_->tls->has_unsent();
   if (outcome == Outcome::blocked && kind_ == Kind::write_some && moved_ > 0 && !held) return Outcome::done;
   return outcome;
+}
+
+Outcome StreamOp::attempt_send_file() {
+  const Outcome outcome = socket_->send_file(static_cast<SendFileOp*>(this)->file_, moved_, error_);
+  return outcome == Outcome::blocked && moved_ > 0 ? Outcome::done : outcome;
 }
 
 void StreamOp::unhook() {
@@ -107,6 +115,8 @@ const char* StreamOp::waits_on() const {
       return "write_some";
     case Kind::write_unless_readable:
       return "write_unless_readable";
+    case Kind::send_file:
+      return "send_file";
     case Kind::wait_writable:
       return "wait_writable";
   }
@@ -126,6 +136,10 @@ Result<void> WriteOp::await_resume() const {
   return {};
 }
 Result<std::size_t> WriteSomeOp::await_resume() const {
+  if (failed_) return std::unexpected(error_);
+  return moved_;
+}
+Result<std::size_t> SendFileOp::await_resume() const {
   if (failed_) return std::unexpected(error_);
   return moved_;
 }

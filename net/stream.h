@@ -41,6 +41,7 @@ class StreamOp : public Op {
     write,
     write_some,
     write_unless_readable,
+    send_file,
     wait_writable
   };
   bool await_ready();
@@ -55,6 +56,7 @@ class StreamOp : public Op {
       : Op(deadline), socket_(socket), data_(data), size_(size), kind_(kind) {}
   bool reads() const { return kind_ <= Kind::wait_raw_readable; }
   Outcome attempt_write();
+  Outcome attempt_send_file();
   bool attempt();  // tries the system call; true when the operation is over
   void unhook();
 
@@ -66,6 +68,7 @@ class StreamOp : public Op {
   Kind kind_;
   bool failed_ = false;
   bool interrupted_ = false;
+  bool more_ = false;  // bytes follow at once: the kernel may wait for them with what fills no segment
 };
 
 struct ReadOp final : StreamOp {
@@ -83,9 +86,26 @@ struct WriteOp final : StreamOp {
   Result<void> await_resume() const;
 };
 struct WriteSomeOp final : StreamOp {
-  WriteSomeOp(Socket* socket, std::span<iovec> parts, TimePoint deadline)
-      : StreamOp(socket, Kind::write_some, parts.data(), parts.size(), deadline) {}
+  WriteSomeOp(Socket* socket, std::span<iovec> parts, TimePoint deadline, bool more)
+      : StreamOp(socket, Kind::write_some, parts.data(), parts.size(), deadline) {
+    more_ = more;
+  }
   Result<std::size_t> await_resume() const;
+};
+// Bytes of a file. The descriptor stays its owner's.
+struct FileBytes {
+  int descriptor = -1;
+  std::uint64_t offset = 0;
+  std::size_t size = 0;
+};
+struct SendFileOp final : StreamOp {
+  SendFileOp(Socket* socket, const FileBytes& bytes, TimePoint deadline)
+      : StreamOp(socket, Kind::send_file, nullptr, bytes.size, deadline), file_(bytes) {}
+  Result<std::size_t> await_resume() const;
+
+ private:
+  friend class StreamOp;
+  FileBytes file_;
 };
 enum class Wrote : std::uint8_t { all, interrupted };
 struct WriteUnlessReadableOp final : StreamOp {
@@ -144,7 +164,14 @@ class Stream {
   // Result<void>: everything has been handed to the kernel. The iovecs are consumed (advanced) on the way.
   WriteOp write(std::span<iovec> parts, TimePoint deadline) { return {socket_, parts, deadline}; }
   // Result<size_t>: some bytes, at least one unless all parts are empty. The iovecs are advanced.
-  WriteSomeOp write_some(std::span<iovec> parts, TimePoint deadline) { return {socket_, parts, deadline}; }
+  // `more`: other bytes are written at once after these.
+  WriteSomeOp write_some(std::span<iovec> parts, TimePoint deadline, bool more = false) {
+    return {socket_, parts, deadline, more};
+  }
+  // Plain streams only. Result<size_t>: some bytes, at least one unless the file ends before `bytes.offset`
+  // or `size` is 0. The pages are the socket's until the peer has acknowledged them: who writes to that place
+  // of the file before changes what is sent. Reading them blocks the loop where they are not in memory.
+  SendFileOp send_file_some(const FileBytes& bytes, TimePoint deadline) { return {socket_, bytes, deadline}; }
   // Result<Wrote>: stops early, with the iovecs showing what is left, once the peer has sent something or has
   // ended: an origin that answers before it read the whole body.
   WriteUnlessReadableOp write_unless_readable(std::span<iovec> parts, TimePoint deadline) {

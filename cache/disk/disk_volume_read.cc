@@ -100,7 +100,7 @@ std::optional<DiskRead> DiskVolume::read_now(Reading& reading) {
     counters_.add(DiskCount::reads_ram);
     return decode(reading, reading.plan.ram.view());
   }
-  reading.buffer = BlockRef::allocate(reading.plan.bytes);
+  reading.buffer = BlockRef::allocate_in_file(reading.plan.bytes);
   if (reading.plan.bytes > kMostNowait) return std::nullopt;
   const auto got = volume.file().pread_nowait(reading.room(), reading.plan.file_offset);
   if (!got) return unreadable(reading);
@@ -146,7 +146,7 @@ bool DiskVolume::forget(const Reading& reading) {
 DiskRead DiskVolume::decode(Reading& reading, std::string_view bytes) {
   const auto needle = reading.opened->volume->verify(reading.plan, bytes, reading.key, reading.key_string);
   if (needle && needle->kind() == NeedleKind::object) {
-    ObjectRef object = needle->to_object();
+    ObjectRef object = reading.buffer ? needle->to_object(reading.buffer) : needle->to_object();
     if (reading.reservation) {
       reading.reservation.set_to(object->footprint());
       object->adopt(std::move(reading.reservation));

@@ -338,4 +338,13 @@ ObjectRef NeedleView::to_object() const {
   return object;
 }
 
+ObjectRef NeedleView::to_object(const BlockRef& block) const {
+  if (body_.size() < kLeastKeptInPlace) return to_object();
+  VCHECK(header_.kind == NeedleKind::object && body_.data() >= block->data());
+  ObjectHead head = head_;
+  if (!head.content_length) head.content_length = body_.size();
+  const auto offset = static_cast<std::size_t>(body_.data() - block->data());
+  return Object::around(head, key(), key_string_, Slice(block, offset, body_.size()));
+}
+
 }  // namespace vignette::cache

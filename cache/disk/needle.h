@@ -43,6 +43,9 @@ struct NeedlePlace {
 // Views into the bytes it was parsed from.
 class NeedleView {
  public:
+  // Bytes of a body for which its needle's texts stay in memory beside those of the object.
+  static constexpr std::size_t kLeastKeptInPlace = 16 * 1024;
+
   NeedleKind kind() const { return header_.kind; }
   Key key() const { return {header_.key_hi, header_.key_lo}; }
   std::string_view key_string() const { return key_string_; }
@@ -54,6 +57,8 @@ class NeedleView {
   FooterEntry footer_entry() const;
   // kind() object only: a complete object with copies of everything.
   ObjectRef to_object() const;
+  // The same around the bytes of `block`, which this is a view of: a body of some length is not copied.
+  ObjectRef to_object(const BlockRef& block) const;
 
  private:
   friend std::expected<NeedleView, NeedleFault> parse_needle(std::string_view, const NeedlePlace&,

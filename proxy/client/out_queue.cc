@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/file_memory.h"
 #include "net/worker.h"
 
 namespace vignette::proxy {
@@ -22,7 +23,7 @@ void OutQueue::commit_text(std::size_t used) {
   if (used == 0) return;
   // Neighbouring texts are one piece: a pipelined burst of small answers stays short in iovecs.
   if (first_ < pieces_.size()) {
-    Slice& last = pieces_.back();
+    Slice& last = pieces_.back().bytes;
     if (last.block().get() == text_.get() && last.data() + last.size() == text_->data() + text_used_) {
       last = Slice(last.block(), text_used_ - last.size(), last.size() + used);
       text_used_ += used;
@@ -30,7 +31,7 @@ void OutQueue::commit_text(std::size_t used) {
       return;
     }
   }
-  pieces_.emplace_back(text_, text_used_, used);
+  pieces_.push_back({Slice(text_, text_used_, used)});
   text_used_ += used;
   bytes_ += used;
 }
@@ -45,7 +46,7 @@ void OutQueue::text(std::string_view bytes) {
 // answers bodies stay where they are: the block is for their heads.
 bool OutQueue::goes_with_head(const Slice& bytes) const {
   if (bytes.size() > kCopied || pieces_.size() != 1 || !text_) return false;
-  const Slice& head = pieces_.front();
+  const Slice& head = pieces_.front().bytes;
   const bool at_end =
       head.block().get() == text_.get() && head.data() + head.size() == text_->data() + text_used_;
   return at_end && text_->capacity() - text_used_ >= bytes.size();
@@ -57,14 +58,22 @@ void OutQueue::slice(Slice bytes) {
   bytes_ += bytes.size();
   // A stored head and the body behind it lie in one block: one piece, one iovec.
   if (first_ < pieces_.size() && bytes.block().get() != text_.get()) {
-    Slice& last = pieces_.back();
+    Slice& last = pieces_.back().bytes;
     if (last.block().get() == bytes.block().get() && last.data() + last.size() == bytes.data()) {
       std::size_t offset = static_cast<std::size_t>(last.data() - last.block()->data());
       last = Slice(last.block(), offset, last.size() + bytes.size());
-      return;
+      return decide(pieces_.back());
     }
   }
-  pieces_.push_back(std::move(bytes));
+  pieces_.push_back({std::move(bytes)});
+  decide(pieces_.back());
+}
+
+// Once for a piece, however it grows: each answer counts once.
+void OutQueue::decide(Piece& piece) {
+  if (piece.way != Way::undecided || piece.bytes.size() < kLeastByFile) return;
+  const Block& block = *piece.bytes.block().get();
+  if (block.has_file()) piece.way = block.note_answer() ? Way::file : Way::copy;
 }
 
 void OutQueue::clear() {
@@ -85,20 +94,26 @@ void OutQueue::rewind_text() {
   if (text_ && text_.unique()) text_used_ = 0;
 }
 
-std::size_t OutQueue::gather(std::span<iovec> out) const {
-  std::size_t count = std::min(out.size(), pieces_.size() - first_);
-  for (std::size_t i = 0; i < count; ++i) {
-    const Slice& piece = pieces_[first_ + i];
-    out[i] = {const_cast<char*>(piece.data()), piece.size()};
+OutQueue::Gathered OutQueue::gather(std::span<iovec> out, bool is_tls) const {
+  const std::size_t most = std::min(out.size(), pieces_.size() - first_);
+  for (std::size_t i = 0; i < most; ++i) {
+    const Piece& piece = pieces_[first_ + i];
+    if (piece.way == Way::file && !is_tls) return {i, true};
+    out[i] = {const_cast<char*>(piece.bytes.data()), piece.bytes.size()};
   }
-  return count;
+  return {most, false};
+}
+
+net::FileBytes OutQueue::next_file() const {
+  const Slice& bytes = pieces_[first_].bytes;
+  return {FileMemory::process().descriptor(), bytes.block()->give(bytes.data()), bytes.size()};
 }
 
 void OutQueue::consume(std::size_t sent) {
   DCHECK(sent <= bytes_);
   bytes_ -= sent;
   while (sent > 0) {
-    Slice& piece = pieces_[first_];
+    Slice& piece = pieces_[first_].bytes;
     if (sent < piece.size()) {
       piece = piece.sub(sent, piece.size() - sent);
       break;
@@ -119,12 +134,19 @@ void OutQueue::consume(std::size_t sent) {
 
 net::Task<Result<void>> OutQueue::flush(net::Stream& stream) {
   net::Worker& worker = co_await net::this_worker();
+  const bool is_tls = stream.is_tls();
+  Result<std::size_t> sent = 0;
   while (bytes_ > 0) {
-    iovec vectors[kPiecesAWrite];
-    std::size_t count = gather(vectors);
     const TimePoint began = worker.now();
-    auto sent = co_await stream.write_some(std::span(vectors, count), pace_.deadline(began));
+    if (next_by_file() && !is_tls) {
+      sent = co_await stream.send_file_some(next_file(), pace_.deadline(began));
+    } else {
+      iovec vectors[kPiecesAWrite];
+      const Gathered parts = gather(vectors, is_tls);
+      sent = co_await stream.write_some(std::span(vectors, parts.count), pace_.deadline(began), parts.more);
+    }
     if (!sent) co_return std::unexpected(sent.error());
+    VCHECK(*sent > 0);  // the file is as long as the blocks in it
     pace_.moved(worker.now() - began, *sent);
     consume(*sent);
   }

@@ -1,9 +1,11 @@
 // What a connection still has to send, as pieces in order: small texts are gathered in a block of our own,
-// larger bytes are kept by reference. One writev takes many answers.
+// larger bytes are kept by reference. One writev takes many answers. Large pieces of blocks that have a
+// file, and were sent a few times before, go to plain streams by sendfile, which copies nothing.
 //
 // Loop-thread only. Bytes are valid from append to the write that takes them.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -40,12 +42,27 @@ class OutQueue {
   static constexpr std::size_t kPiecesAWrite = 64;
   static constexpr std::size_t kCopied = 2048;
 
+  static constexpr std::size_t kLeastByFile = 16 * 1024;
+
+  enum class Way : std::uint8_t { undecided, copy, file };
+  struct Piece {
+    Slice bytes;
+    Way way = Way::undecided;
+  };
+
   bool goes_with_head(const Slice& bytes) const;
-  std::size_t gather(std::span<iovec> out) const;
+  static void decide(Piece& piece);
+  bool next_by_file() const { return pieces_[first_].way == Way::file; }
+  struct Gathered {
+    std::size_t count = 0;
+    bool more = false;  // a piece that goes by its file follows
+  };
+  Gathered gather(std::span<iovec> out, bool is_tls) const;
+  net::FileBytes next_file() const;
   void consume(std::size_t sent);
   void rewind_text();
 
-  std::vector<Slice> pieces_;
+  std::vector<Piece> pieces_;
   std::size_t first_ = 0;  // of pieces_, not yet sent
   std::size_t bytes_ = 0;
   BlockRef text_;

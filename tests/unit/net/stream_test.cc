@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -60,6 +61,27 @@ Task<Result<void>> write_text(Stream& stream, const std::string& text) {
   iovec part = part_of(text);
   auto sent = co_await stream.write({&part, 1}, kNoDeadline);
   co_return sent;
+}
+
+UniqueFd file_with(const std::string& text) {
+  UniqueFd file(::memfd_create("text", MFD_CLOEXEC));
+  VCHECK(::pwrite(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  return file;
+}
+
+// Until `size` bytes are sent, or the file is at its end; then ends the stream.
+Task<> send_file(Stream& stream, int file, std::size_t size, Result<std::size_t>& sent) {
+  sent = 0;
+  while (*sent < size) {
+    auto some = co_await stream.send_file_some({file, *sent, size - *sent}, soon(stream.worker()));
+    if (!some) {
+      sent = std::unexpected(some.error());
+      co_return;
+    }
+    if (*some == 0) break;
+    *sent += *some;
+  }
+  stream.shutdown_write();
 }
 
 }  // namespace
@@ -539,4 +561,82 @@ TEST_CASE("The file limit is raised and an unknown user is named in the error") 
   int status = 0;
   ::waitpid(child, &status, 0);
   CHECK(status == 0);
+}
+
+TEST_CASE(
+    "A file of more bytes than the socket takes arrives whole behind what was written with more to come") {
+  Worker worker;
+  auto [left, right] = stream_pair(worker);
+  std::string text(3'000'000, '\0');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i % 251);
+  const UniqueFd file = file_with(text);
+  Result<std::size_t> sent;
+  std::string got;
+  worker.spawn(
+      [](Stream& stream, int descriptor, std::size_t size, Result<std::size_t>& result) -> Task<> {
+        const std::string head = "head";
+        iovec part = part_of(head);
+        auto wrote = co_await stream.write_some({&part, 1}, soon(stream.worker()), true);
+        if (!wrote) co_return;
+        co_await send_file(stream, descriptor, size, result);
+      },
+      std::ref(left), file.get(), text.size(), std::ref(sent));
+  worker.spawn([](Stream& stream,
+                  std::string& all) -> Task<> { all = co_await read_all(stream, soon(stream.worker())); },
+               std::ref(right), std::ref(got));
+  REQUIRE(run_to_end(worker));
+  REQUIRE(sent);
+  CHECK(*sent == text.size());
+  CHECK(got == "head" + text);
+  CHECK(left.bytes_sent() == text.size() + 4);
+}
+
+TEST_CASE("A file that ends early sends what it has, and says so with nothing") {
+  Worker worker;
+  auto [left, right] = stream_pair(worker);
+  const UniqueFd file = file_with("short");
+  Result<std::size_t> sent;
+  worker.spawn(send_file, std::ref(left), file.get(), std::size_t{1000}, std::ref(sent));
+  REQUIRE(run_to_end(worker));
+  REQUIRE(sent);
+  CHECK(*sent == 5);
+}
+
+TEST_CASE(
+    "A file for a peer that is gone, one that takes nothing and a bad descriptor fail in their own ways") {
+  Worker worker;
+  ignore_sigpipe();
+  const UniqueFd file = file_with(std::string(3'000'000, 'x'));
+  auto [left, right] = stream_pair(worker);
+  Result<std::size_t> gone, bad, slow;
+  SECTION("gone") {
+    right.close();
+    worker.spawn(send_file, std::ref(left), file.get(), std::size_t{100}, std::ref(gone));
+    REQUIRE(run_to_end(worker));
+    REQUIRE_FALSE(gone);
+    CHECK(gone.error().code == Code::reset);
+  }
+  SECTION("bad descriptor") {
+    worker.spawn(send_file, std::ref(left), -1, std::size_t{100}, std::ref(bad));
+    REQUIRE(run_to_end(worker));
+    REQUIRE_FALSE(bad);
+    CHECK(bad.error().sys_errno == EBADF);
+  }
+  SECTION("takes nothing") {
+    worker.spawn(
+        [](Stream& stream, int descriptor, Result<std::size_t>& result) -> Task<> {
+          std::size_t at = 0;
+          do {
+            const TimePoint deadline = stream.worker().now() + 30ms;
+            auto some = co_await stream.send_file_some({descriptor, at, 3'000'000 - at}, deadline);
+            result = some;
+            at += some.value_or(0);
+          } while (result);
+        },
+        std::ref(left), file.get(), std::ref(slow));
+    REQUIRE(run_to_end(worker));
+    REQUIRE_FALSE(slow);
+    CHECK(slow.error().code == Code::timeout);
+    CHECK(slow.error().blame == Blame::client);
+  }
 }

@@ -1,6 +1,9 @@
 #include <catch2/catch.hpp>
 
+#include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "proxy/client/out_queue.h"
 #include "tests/unit/proxy/client_streams.h"
@@ -15,6 +18,17 @@ net::Task<void> flush(OutQueue& queue, net::Stream& stream, Duration stall, Resu
   queue.set_pace({stall, 0});
   auto sent = co_await queue.flush(stream);
   outcome = sent;
+}
+
+constexpr int kOften = Block::kCopiedAnswers;
+
+// A body as the cache keeps it; `answers` that it was sent with before.
+Slice stored(std::size_t size, char first, int answers) {
+  const BlockRef block = BlockRef::allocate_in_file(size);
+  REQUIRE(block->has_file());
+  for (std::size_t i = 0; i < size; ++i) block->data()[i] = static_cast<char>(first + static_cast<int>(i % 23));
+  for (int i = 0; i < answers; ++i) static_cast<void>(block->note_answer());
+  return Slice(block, 0, size);
 }
 
 }  // namespace
@@ -144,4 +158,63 @@ TEST_CASE("A longer body, and a body without room behind its head, stay where th
   full.slice(body);
   CHECK(!body.block().unique());
   CHECK(full.bytes() == 3000 + 2048);
+}
+
+TEST_CASE("Bodies that go by their file arrive in their place between texts and copied ones") {
+  ClientStream client;
+  OutQueue queue;
+  std::string expected;
+  for (const auto& [size, answers] :
+       {std::pair{20'000, kOften}, {30'000, kOften - 1}, {16'384, kOften + 1}}) {
+    const Slice body = stored(static_cast<std::size_t>(size), 'a', answers);
+    queue.text("head " + std::to_string(size));
+    queue.slice(body);
+    queue.slice(body.sub(100, 3000));  // below what goes by file
+    expected += "head " + std::to_string(size) + std::string(body.view());
+    expected += body.view().substr(100, 3000);
+  }
+  Result<void> outcome;
+  REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 5s, std::ref(outcome)));
+  CHECK(outcome);
+  CHECK(queue.empty());
+  CHECK(client.client_got() == expected);
+}
+
+TEST_CASE("A body freed and overwritten after it was sent reaches the client as it was") {
+  ClientStream client;
+  OutQueue queue;
+  std::string expected;
+  {
+    const Slice body = stored(100'000, 'a', kOften);
+    expected = body.view();
+    queue.slice(body);
+  }
+  Result<void> outcome;
+  REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 5s, std::ref(outcome)));
+  CHECK(outcome);
+  std::vector<Slice> others;
+  for (int i = 0; i < 10; ++i) others.push_back(stored(100'000, 'Q', 0));
+  CHECK(client.client_got() == expected);
+}
+
+TEST_CASE("Neighbouring slices of a body count as one answer") {
+  OutQueue queue;
+  const Slice body = stored(60'000, 'a', kOften - 2);
+  queue.slice(body.sub(0, 20'000));
+  queue.slice(body.sub(20'000, 40'000));
+  queue.clear();
+  CHECK_FALSE(body.block()->note_answer());
+  CHECK(body.block()->note_answer());
+}
+
+TEST_CASE("A client that takes nothing of a file ends the flush after the stall") {
+  ClientStream client;
+  OutQueue queue;
+  for (int i = 0; i < 4; ++i) queue.slice(stored(2'000'000, 'a', kOften));
+  Result<void> outcome;
+  REQUIRE(client.run(flush, std::ref(queue), std::ref(client.stream), 50ms, std::ref(outcome)));
+  REQUIRE_FALSE(outcome);
+  CHECK(outcome.error().code == Code::timeout);
+  CHECK(outcome.error().blame == Blame::client);
+  CHECK(queue.bytes() > 0);
 }
