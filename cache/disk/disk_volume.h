@@ -189,6 +189,7 @@ class DiskVolume final : private ReclaimPolicy {
   void recover();
   void on_recovered(const RecoveredEntry& entry);
   void on_snapshot(std::span<const RecoveredEntry> entries);
+  void put_absent(std::span<const RecoveredEntry> entries);
   void write_owed();
   bool write_queue();
   void write_job(const Job& job, const ObjectRef& object);

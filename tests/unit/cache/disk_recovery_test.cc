@@ -144,6 +144,62 @@ TEST_CASE("A snapshot cut short or of another volume is not believed") {
   CHECK(found_between(store, 0, 20) == 20);
 }
 
+TEST_CASE("A snapshot of many blocks is read in order, up to the block that is damaged or cannot be read") {
+  FaultyDisk disk;
+  LogScene store(disk);
+  store.start();
+  constexpr std::uint64_t kEntries = 2 * kSnapshotBlockEntries + 1000;
+  auto writer = SnapshotWriter::begin(store.volume());
+  REQUIRE(writer);
+  const std::uint64_t begin = store.volume().file_offset({.segment = 1});
+  for (std::uint64_t i = 0; i < kEntries; ++i) {
+    if (!writer->add(i, begin + i % 100 * kNeedleAlignment, kNeedleAlignment, false)) FAIL(i);
+  }
+  REQUIRE(writer->commit());
+  const auto opened = [&] {
+    auto reader = SnapshotReader::open(disk, store.volume().uuid(), store.volume().segment_bytes());
+    REQUIRE(reader);
+    return std::move(*reader);
+  };
+  std::vector<SnapshotEntry> block;
+  SECTION("whole") {
+    SnapshotReader reader = opened();
+    std::uint64_t count = 0;
+    do {
+      REQUIRE(reader.next(block));
+      for (const SnapshotEntry& entry : block) {
+        bool was_hit = true;
+        const Location location = unpack_place(entry.place, was_hit);
+        if (entry.hash != count || location.offset != count % 100 * kNeedleAlignment || was_hit) FAIL(count);
+        ++count;
+      }
+    } while (!block.empty());
+    CHECK(count == kEntries);
+  }
+  SECTION("left in the middle") {
+    SnapshotReader reader = opened();
+    REQUIRE(reader.next(block));
+    CHECK(block.size() == kSnapshotBlockEntries);
+  }
+  SECTION("damaged in the second block") {
+    const std::string content = disk.content(kIndex);
+    disk.flip_bit(kIndex, content.size() / 2, 3);
+    SnapshotReader reader = opened();
+    REQUIRE(reader.next(block));
+    const auto second = reader.next(block);
+    REQUIRE_FALSE(second);
+    CHECK(second.error().code == Code::malformed);
+  }
+  SECTION("unreadable in the second block") {
+    SnapshotReader reader = opened();
+    disk.fail(Op::read, EIO, 1, 2);  // the first block is two reads
+    REQUIRE(reader.next(block));
+    const auto second = reader.next(block);
+    REQUIRE_FALSE(second);
+    CHECK(second.error().code == Code::io);
+  }
+}
+
 TEST_CASE("A snapshot that cannot be written leaves the last one in its place") {
   FaultyDisk disk;
   LogScene store(disk);
