@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "base/fd.h"
@@ -22,6 +24,33 @@ std::unexpected<Error> failed(const char* where, int number = errno) {
 Result<void> done_if(int result, const char* where) {
   if (result != 0) return failed(where);
   return {};
+}
+
+// cachestat(2), which the headers of older systems do not name: how many of a range's pages are in memory.
+struct CacheRange {
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+};
+struct CacheCounts {
+  std::uint64_t resident = 0;
+  std::uint64_t dirty = 0;
+  std::uint64_t in_writeback = 0;
+  std::uint64_t evicted = 0;
+  std::uint64_t recently_evicted = 0;
+};
+#ifdef SYS_cachestat
+constexpr long kCachestat = SYS_cachestat;
+#else
+constexpr long kCachestat = 451;
+#endif
+
+// True where the kernel does not say.
+bool may_be_resident(int descriptor, std::uint64_t offset, std::size_t bytes) {
+  static const auto kPage = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const CacheRange range{offset, bytes};
+  CacheCounts counts;
+  if (::syscall(kCachestat, descriptor, &range, &counts, 0U) != 0) return true;
+  return counts.resident == (offset + bytes + kPage - 1) / kPage - offset / kPage;
 }
 
 class RealFile final : public DiskFile {
@@ -41,8 +70,10 @@ class RealFile final : public DiskFile {
     return done;
   }
 
-  // The kernel gives a part when only that is resident. File systems that do not know the flag always wait.
+  // The kernel gives a part when only that is resident, and begins to read the rest, which is of no use to
+  // who goes on with pread_direct(). File systems that do not know the flag always wait.
   Result<std::optional<std::size_t>> pread_nowait(std::span<char> out, std::uint64_t offset) const override {
+    if (direct_ && !may_be_resident(fd_.get(), offset, out.size())) return std::nullopt;
     const iovec piece{out.data(), out.size()};
     const ssize_t count = ::preadv2(fd_.get(), &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EOPNOTSUPP || errno == EINTR)) return std::nullopt;
@@ -50,6 +81,29 @@ class RealFile final : public DiskFile {
     if (static_cast<std::size_t>(count) < out.size()) return std::nullopt;
     return static_cast<std::size_t>(count);
   }
+
+  // Whole blocks of the device around what is asked for, to where it can put them.
+  Result<std::string_view> pread_direct(std::span<char> room, std::size_t bytes,
+                                        std::uint64_t offset) const override {
+    void* at = room.data();
+    std::size_t space = room.size();
+    const std::uint64_t begin = offset / block_ * block_;
+    const std::uint64_t length = (offset + bytes + block_ - 1) / block_ * block_ - begin;
+    if (!direct_ || !std::align(alignment_, length, at, space))
+      return DiskFile::pread_direct(room, bytes, offset);
+    ssize_t count;
+    do {
+      count = ::pread(direct_.get(), at, length, static_cast<off_t>(begin));
+    } while (count < 0 && errno == EINTR);
+    if (count < 0 && errno == EINVAL) return DiskFile::pread_direct(room, bytes, offset);
+    if (count < 0) return failed("pread");
+    const auto skipped = static_cast<std::size_t>(offset - begin);
+    const std::string_view got(static_cast<const char*>(at), static_cast<std::size_t>(count));
+    if (got.size() < skipped + bytes) return DiskFile::pread_direct(room, bytes, offset);  // perhaps the end
+    return got.substr(skipped, bytes);
+  }
+
+  std::size_t direct_slack() const override { return direct_ ? 2 * block_ + alignment_ : 0; }
 
   Result<void> pwrite(std::string_view bytes, std::uint64_t offset) override {
     while (!bytes.empty()) {
@@ -86,7 +140,17 @@ class RealFile final : public DiskFile {
   }
   Result<void> sync_data() override { return done_if(::fdatasync(fd_.get()), "fdatasync"); }
 
-  void advise_random() override { (void)::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_RANDOM); }
+  void advise_random() override {
+    (void)::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_RANDOM);
+    struct statx status{};
+    const bool is_known = ::statx(fd_.get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
+                          (status.stx_mask & STATX_DIOALIGN) != 0 && status.stx_dio_offset_align != 0;
+    if (!is_known) return;
+    block_ = status.stx_dio_offset_align;
+    alignment_ = status.stx_dio_mem_align;
+    const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
+    direct_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+  }
 
   Result<std::uint64_t> size() const override {
     struct stat status{};
@@ -107,6 +171,9 @@ class RealFile final : public DiskFile {
   }
 
   UniqueFd fd_;
+  UniqueFd direct_;  // the same file past the page cache; none where that cannot be
+  std::size_t block_ = 1;
+  std::size_t alignment_ = 1;
 };
 
 class RealDirectory final : public DiskDirectory {

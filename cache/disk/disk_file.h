@@ -24,6 +24,16 @@ class DiskFile {
   // The same without waiting for the device; nullopt: some of it is not in memory, `out` holds anything.
   virtual Result<std::optional<std::size_t>> pread_nowait(std::span<char> out,
                                                           std::uint64_t offset) const = 0;
+  // As pread(), but past the page cache where the file can be read so: what is kept in our own memory does
+  // not take the kernel's as well, nor a copy from there. The bytes lie somewhere in `room`, which is to be
+  // longer than they are by direct_slack().
+  virtual Result<std::string_view> pread_direct(std::span<char> room, std::size_t bytes,
+                                                std::uint64_t offset) const {
+    const Result<std::size_t> count = pread(room.first(bytes), offset);
+    if (!count) return std::unexpected(count.error());
+    return std::string_view(room.data(), *count);
+  }
+  virtual std::size_t direct_slack() const { return 0; }
   // All of them or an error, after which any part of the range may have been written.
   virtual Result<void> pwrite(std::string_view bytes, std::uint64_t offset) = 0;
   // Reserves blocks for the range; the file grows over it. ENOSPC leaves what was there as it was.
@@ -35,7 +45,7 @@ class DiskFile {
   virtual Result<void> wait_for_writeback(std::uint64_t offset, std::uint64_t bytes) = 0;
   // fdatasync(): what was written before survives a crash.
   virtual Result<void> sync_data() = 0;
-  // No read-ahead from now on.
+  // No read-ahead from now on, and pread_direct() tries to do what its name says.
   virtual void advise_random() = 0;
   virtual Result<std::uint64_t> size() const = 0;
   // For as long as the file is open. Code::refused: another process has it.

@@ -15,7 +15,7 @@ struct DiskVolume::Reading {
   Reservation reservation;
   BlockRef buffer;
 
-  std::span<char> room() const { return {buffer->data(), plan.bytes}; }
+  std::span<char> room() const { return {buffer->data(), buffer->capacity()}; }
 };
 
 // Answers exactly once: by running, or when the pool lets go of it without that.
@@ -94,15 +94,17 @@ std::optional<DiskRead> DiskVolume::read_now(Reading& reading) {
     return miss(DiskCount::misses_gone);
   }
   reading.plan = std::move(*plan);
-  reading.reservation = host_.reserve(reading.plan.bytes + sizeof(Object) + sizeof(Body));
+  const std::size_t room = reading.plan.bytes + volume.file().direct_slack();
+  reading.reservation = host_.reserve(room + sizeof(Object) + sizeof(Body));
   if (host_.must_reserve && !reading.reservation) return miss(DiskCount::misses_no_room);
   if (!reading.plan.ram.empty()) {
     counters_.add(DiskCount::reads_ram);
     return decode(reading, reading.plan.ram.view());
   }
-  reading.buffer = BlockRef::allocate_in_file(reading.plan.bytes);
+  reading.buffer = BlockRef::allocate_in_file(room);
   if (reading.plan.bytes > kMostNowait) return std::nullopt;
-  const auto got = volume.file().pread_nowait(reading.room(), reading.plan.file_offset);
+  const auto got =
+      volume.file().pread_nowait(reading.room().first(reading.plan.bytes), reading.plan.file_offset);
   if (!got) return unreadable(reading);
   if (!*got) return std::nullopt;
   counters_.add(DiskCount::reads_resident);
@@ -111,9 +113,10 @@ std::optional<DiskRead> DiskVolume::read_now(Reading& reading) {
 
 DiskRead DiskVolume::read_waiting(Reading& reading) {
   counters_.add(DiskCount::reads_pooled);
-  const auto got = reading.opened->volume->file().pread(reading.room(), reading.plan.file_offset);
+  const DiskFile& file = reading.opened->volume->file();
+  const auto got = file.pread_direct(reading.room(), reading.plan.bytes, reading.plan.file_offset);
   if (!got) return unreadable(reading);
-  return decode(reading, {reading.buffer->data(), *got});
+  return decode(reading, *got);
 }
 
 DiskRead DiskVolume::unreadable(const Reading& reading) {

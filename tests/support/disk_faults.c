@@ -86,13 +86,21 @@ static int is_journal(const char* path) {
   return name && (strcmp(name, "/purges.journal") == 0 || strcmp(name, "/purges.journal.new") == 0);
 }
 
+// A volume that is opened again, past the page cache.
+static unsigned char watched_as(const char* path) {
+  static const char kOpen[] = "/proc/self/fd/";
+  if (strncmp(path, kOpen, sizeof(kOpen) - 1) != 0) return kNotWatched;
+  const int fd = atoi(path + sizeof(kOpen) - 1);
+  return fd >= 0 && fd < kFiles ? watched[fd] : kNotWatched;
+}
+
 int open(const char* path, int flags, ...) {
   va_list arguments;
   va_start(arguments, flags);
   const mode_t mode = mode_of(flags, arguments);
   va_end(arguments);
   const int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-  if (fd >= 0 && fd < kFiles) watched[fd] = is_journal(path) ? kOfJournal : kNotWatched;
+  if (fd >= 0 && fd < kFiles) watched[fd] = is_journal(path) ? kOfJournal : watched_as(path);
   return fd;
 }
 

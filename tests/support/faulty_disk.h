@@ -27,6 +27,7 @@ class FaultyDisk final : public DiskDirectory {
   static constexpr std::uint64_t kPage = 4096;
   static constexpr std::uint64_t kSector = 512;
   static constexpr std::size_t kWhole = 128;  // headers of volumes and segments are shorter
+  static constexpr std::size_t kSkipped = 40;
 
   explicit FaultyDisk(unsigned seed = 1) : state_(std::make_shared<State>(seed)) {}
 
@@ -115,6 +116,12 @@ class FaultyDisk::Handle final : public DiskFile {
     if (state_->is_garbling && count > kWhole) out[count - 65] = static_cast<char>(out[count - 65] ^ 1);
     return count;
   }
+  // Not at the room's beginning, as where blocks of a device have to be aligned.
+  Result<std::string_view> pread_direct(std::span<char> room, std::size_t bytes,
+                                        std::uint64_t offset) const override {
+    return DiskFile::pread_direct(room.subspan(kSkipped), bytes, offset);
+  }
+  std::size_t direct_slack() const override { return kSkipped; }
   Result<std::optional<std::size_t>> pread_nowait(std::span<char> out, std::uint64_t offset) const override {
     {
       const std::lock_guard lock(state_->mutex);

@@ -65,6 +65,37 @@ TEST_CASE("A real file is written and read, with and without waiting, and ends w
   CHECK((status.st_mode & 0777) == 0600);
 }
 
+TEST_CASE("What is read past the page cache is what was written, wherever it lies and is read to") {
+  const TemporaryFolder folder;
+  auto directory = open_disk_directory(folder.path.string());
+  REQUIRE(directory);
+  auto file = (*directory)->open("volume", OpenMode::create);
+  REQUIRE(file);
+  const std::string text = body_for("past the page cache", 100'001);
+  REQUIRE((*file)->pwrite(text, 0));
+  const bool random = GENERATE(false, true);  // without, there is no direct reading
+  if (random) (*file)->advise_random();
+  if (GENERATE(false, true)) REQUIRE((*file)->sync_data());
+  const std::size_t slack = (*file)->direct_slack();
+  CHECK((random || slack == 0));
+  if (random && slack == 0) WARN("the file system of " << folder.path << " has no direct reads");
+  const std::pair<std::uint64_t, std::size_t> ranges[] = {
+      {0, 1},       {511, 2},    {512, 512},      {4095, 4098},  {64, 80'000},
+      {0, 100'001}, {99'999, 2}, {99'999, 4'000}, {100'001, 10}, {200'000, 10}};
+  for (const auto& [offset, bytes] : ranges) {
+    for (const std::size_t room_left : {std::size_t{0}, slack}) {
+      for (const std::size_t shift : {0, 1, 32}) {
+        std::string room(shift + bytes + room_left, '-');
+        const auto got = (*file)->pread_direct(std::span(room).subspan(shift), bytes, offset);
+        REQUIRE(got);
+        if (*got != std::string_view(text).substr(std::min<std::size_t>(offset, text.size()), bytes)) {
+          FAIL(bytes << " bytes at " << offset << ", shifted by " << shift << ", slack " << room_left);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("A file takes another's place by renaming, and one that is locked cannot be locked again") {
   const TemporaryFolder folder;
   auto directory = open_disk_directory(folder.path.string());
