@@ -9,7 +9,6 @@
 #include <fmt/core.h>
 
 #include "base/check.h"
-#include "base/strings.h"
 #include "net/tls_context.h"
 
 namespace vignette::net {
@@ -83,14 +82,6 @@ std::expected<std::shared_ptr<const TlsClient>, std::string> TlsClient::create(
   if (!alpn) return std::unexpected(alpn.error());
   if (!alpn->empty()) SSL_CTX_set_alpn_protos(context, alpn->data(), static_cast<unsigned>(alpn->size()));
   return std::shared_ptr<const TlsClient>(new TlsClient(std::move(impl)));
-}
-
-bool name_matches(std::string_view pattern, std::string_view host) {
-  const std::string want = to_lower(pattern);
-  const std::string have = to_lower(host);
-  if (want == have) return true;
-  const std::size_t dot = have.find('.');
-  return want.starts_with("*.") && dot != have.npos && dot > 0 && have.substr(dot) == want.substr(1);
 }
 
 }  // namespace vignette::net

@@ -117,7 +117,4 @@ std::expected<void, std::string> make_self_signed(std::span<const std::string> h
 // Of the first certificate of a PEM file.
 std::expected<CertificateNames, std::string> certificate_names(const std::string& chain_file);
 
-// "example.com" is covered by "example.com" and "*.com", "a.b.c" not by "*.c". Case-insensitive.
-bool name_matches(std::string_view pattern, std::string_view host);
-
 }  // namespace vignette::net

@@ -25,7 +25,6 @@ class H1Responder final : public Responder {
   void end() override;
   void abort() override;
   net::Task<Result<void>> flush() override;
-  std::size_t pending() const override { return out_.bytes(); }
   bool begun() const override { return state_ != State::idle; }
   std::uint64_t answered_bytes() const override { return queued_; }
   bool wants_body() const override {

@@ -124,8 +124,6 @@ void H2Responder::abort() {
   connection_.reset(stream_, http::H2Error::internal_error);
 }
 
-std::size_t H2Responder::pending() const { return stream_.out.bytes(); }
-
 net::Task<Result<void>> H2Responder::flush() {
   auto sent = co_await wait_while([](const H2Stream& stream) { return stream.out.bytes() >= kQueued; });
   co_return sent;

@@ -30,7 +30,6 @@ class H2Responder final : public Responder {
   void abort() override;
   // Waits until the stream has less than kQueued left to send.
   net::Task<Result<void>> flush() override;
-  std::size_t pending() const override;
   bool begun() const override { return state_ != State::idle; }
   std::uint64_t answered_bytes() const override { return queued_; }
   bool wants_body() const override { return state_ == State::idle ? !options_.head_only : has_body_; }

@@ -45,8 +45,6 @@ class Responder {
   virtual void abort() = 0;
   // Sends what is queued. Errors: the client's (reset, closed, timeout by the send stall).
   virtual net::Task<Result<void>> flush() = 0;
-  // Bytes queued and not yet sent.
-  virtual std::size_t pending() const = 0;
   virtual bool begun() const = 0;
   // Bytes of the answer queued so far, head and framing included; not all of them need have been sent.
   virtual std::uint64_t answered_bytes() const = 0;

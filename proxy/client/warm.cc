@@ -32,7 +32,6 @@ class WarmResponder final : public Responder {
     auto turn = co_await net::yield();
     co_return turn;
   }
-  std::size_t pending() const override { return 0; }
   bool begun() const override { return status_ != 0; }
   std::uint64_t answered_bytes() const override { return bytes_; }
   bool wants_body() const override { return true; }

@@ -451,11 +451,3 @@ TEST_CASE("Broken certificate files are errors that name the file") {
   CHECK_FALSE(TlsServer::create({}));
   CHECK_FALSE(TlsClient::create({.ca_file = "/nonexistent.pem"}));
 }
-
-TEST_CASE("Names match exactly or by one label") {
-  CHECK(name_matches("example.com", "EXAMPLE.com"));
-  CHECK(name_matches("*.example.com", "a.example.com"));
-  CHECK_FALSE(name_matches("*.example.com", "a.b.example.com"));
-  CHECK_FALSE(name_matches("*.example.com", "example.com"));
-  CHECK_FALSE(name_matches("*.example.com", ".example.com"));
-}

@@ -26,7 +26,8 @@ constexpr int kOften = Block::kCopiedAnswers;
 Slice stored(std::size_t size, char first, int answers) {
   const BlockRef block = BlockRef::allocate_in_file(size);
   REQUIRE(block->has_file());
-  for (std::size_t i = 0; i < size; ++i) block->data()[i] = static_cast<char>(first + static_cast<int>(i % 23));
+  for (std::size_t i = 0; i < size; ++i)
+    block->data()[i] = static_cast<char>(first + static_cast<int>(i % 23));
   for (int i = 0; i < answers; ++i) static_cast<void>(block->note_answer());
   return Slice(block, 0, size);
 }
