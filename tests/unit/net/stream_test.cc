@@ -335,32 +335,32 @@ TEST_CASE("A reset cancels the guarded strand; a half-close does so only when as
     Worker worker;
     auto listener = Listener::open(loopback());
     REQUIRE(listener);
+    bool guarded = false;
     std::optional<bool> cancelled;
     listener->serve(worker, [&](Stream stream) {
       worker.spawn(
-          [](Stream client, HalfClose mode, std::optional<bool>& out) -> Task<> {
-            HangupGuard guard(client, mode);
-            auto slept = co_await sleep_for(100ms);
+          [](Stream client, const Row& expected, bool& in_place, std::optional<bool>& out) -> Task<> {
+            HangupGuard guard(client, expected.half_close);
+            in_place = true;
+            auto slept = co_await sleep_for(expected.cancelled ? 20s : 100ms);
             out = !slept;
             VCHECK(guard.hung_up() == !slept);
           },
-          std::move(stream), row.half_close, std::ref(cancelled));
+          std::move(stream), std::cref(row), std::ref(guarded), std::ref(cancelled));
     });
     worker.spawn(
-        [](Address to, bool reset) -> Task<> {
+        [](Address to, bool reset, const bool& in_place, const std::optional<bool>& over) -> Task<> {
           auto stream = co_await connect(to, kNoDeadline);
           VCHECK(stream);
-          auto settle = co_await sleep_for(20ms);
-          (void)settle;
+          while (!in_place) (void)co_await sleep_for(1ms);
           if (reset) {
             stream->reset();
           } else {
             stream->shutdown_write();
           }
-          auto slept = co_await sleep_for(150ms);
-          (void)slept;
+          while (!over) (void)co_await sleep_for(1ms);
         },
-        listener->address(), row.reset);
+        listener->address(), row.reset, std::cref(guarded), std::cref(cancelled));
     REQUIRE(run_to_end(worker));
     CHECK(cancelled == row.cancelled);
   }
