@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -19,7 +18,7 @@ namespace vignette {
 
 class Block {
  public:
-  static constexpr std::uint8_t kCopiedAnswers = 4;
+  static constexpr std::uint32_t kCopiedTimes = 4;
 
   // Aborts when memory is exhausted; capacity in bytes, at most 4 GiB.
   static Block* allocate(std::size_t capacity);
@@ -32,13 +31,13 @@ class Block {
   std::size_t footprint() const;  // bytes as the allocator accounts them, header included
 
   bool has_file() const { return page_ != kNoPage; }
-  // Counts an answer that could take bytes out of the file; true from the one on that should. What a socket
-  // was given costs fresh pages when it goes, as much as kCopiedAnswers copies; many blocks are never sent so
-  // often. Thread-safe.
-  bool note_answer() const {
-    const std::uint8_t before = answers_.load(std::memory_order_relaxed);
-    if (before >= kCopiedAnswers) return true;
-    answers_.store(before + 1, std::memory_order_relaxed);  // one that is lost between threads costs a copy
+  // Counts bytes of this block on their way to clients. True once as many as the block has were sent
+  // kCopiedTimes: what a socket was given costs fresh pages when it goes, as much as so many copies, and many
+  // blocks are never sent so often. Thread-safe.
+  bool note_sent(std::size_t bytes) const {
+    const std::uint64_t before = sent_.load(std::memory_order_relaxed);
+    if (before >= std::uint64_t{kCopiedTimes} * capacity_) return true;
+    sent_.store(before + bytes, std::memory_order_relaxed);  // one that is lost between threads costs a copy
     return false;
   }
   // Where `bytes` of this block lie in the descriptor of FileMemory::process(). A socket may be given them.
@@ -52,8 +51,8 @@ class Block {
 
   std::atomic<std::uint32_t> references_{1};
   std::uint32_t capacity_;
-  std::uint32_t page_;  // of the file, where this block begins
-  mutable std::atomic<std::uint8_t> answers_{0};
+  std::uint32_t page_;                          // of the file, where this block begins
+  mutable std::atomic<std::uint64_t> sent_{0};  // bytes
   mutable std::atomic<bool> given_{false};
 };
 

@@ -1,12 +1,15 @@
 #include "base/file_memory.h"
 
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <utility>
 
 #include "base/check.h"
 
@@ -29,7 +32,40 @@ FileMemory& FileMemory::process() {
   return *memory;
 }
 
-FileMemory::FileMemory() : file_(::memfd_create("vignette-bodies", MFD_CLOEXEC)) {}
+namespace {
+
+constexpr unsigned kNoExec = 8;  // MFD_NOEXEC_SEAL, which older headers do not name
+
+bool cut_out(int file, std::uint64_t offset, std::size_t bytes) {
+  constexpr int kHole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  int failed;
+  do {
+    failed = ::fallocate(file, kHole, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+  } while (failed != 0 && errno == EINTR);
+  return failed == 0;
+}
+
+// Pages are what is given and cut out, so the kernel's must be ours. Some sandboxes have files of memory
+// without holes, and a limit on the length of files (RLIMIT_FSIZE) means these too.
+bool can_be_cut(int file) {
+  rlimit longest{};
+  struct stat status{};
+  return ::sysconf(_SC_PAGESIZE) == static_cast<long>(FileMemory::kPage) &&
+         ::getrlimit(RLIMIT_FSIZE, &longest) == 0 && longest.rlim_cur == RLIM_INFINITY &&
+         ::pwrite(file, "", 1, 0) == 1 && cut_out(file, 0, FileMemory::kPage) &&
+         ::fstat(file, &status) == 0 && status.st_blocks == 0;
+}
+
+UniqueFd make_file() {
+  constexpr const char* kName = "vignette-bodies";
+  UniqueFd file(::memfd_create(kName, MFD_CLOEXEC | kNoExec));
+  if (!file && errno == EINVAL) file = UniqueFd(::memfd_create(kName, MFD_CLOEXEC));
+  return file && can_be_cut(file.get()) ? std::move(file) : UniqueFd();
+}
+
+}  // namespace
+
+FileMemory::FileMemory() : file_(make_file()) {}
 
 FileMemory::~FileMemory() {
   for (char* span : spans_) {
@@ -55,9 +91,13 @@ FileMemory::Range FileMemory::allocate(std::size_t bytes) {
   bool has_pages = false;
   if (!file_ || !take(rounded(bytes), range, has_pages)) return {};
   VIGNETTE_UNPOISON(range.data, range.bytes);
-  // All pages in one call; where the kernel cannot, each comes by its own fault.
-  if (!has_pages) ::madvise(range.data, (bytes + kPage - 1) / kPage * kPage, MADV_POPULATE_WRITE);
-  return range;
+  // All pages in one call; a kernel that knows no such call brings each by its own fault.
+  const bool has_room =
+      has_pages || ::madvise(range.data, (bytes + kPage - 1) / kPage * kPage, MADV_POPULATE_WRITE) == 0 ||
+      errno == EINVAL;
+  if (has_room) return range;
+  free(range, true);
+  return {};
 }
 
 bool FileMemory::take(std::size_t bytes, Range& range, bool& has_pages) {
@@ -79,6 +119,11 @@ bool FileMemory::carve(std::size_t bytes, Range& range) {
     void* span = ::mmap(nullptr, kSpan, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file_.get(),
                         static_cast<off_t>(begin));
     if (span == MAP_FAILED) return false;
+    // Of a huge page the kernel zeroes what is cut out, in place, while a socket may hold it.
+    if (::madvise(span, kSpan, MADV_NOHUGEPAGE) != 0 && errno != EINVAL) {
+      ::munmap(span, kSpan);
+      return false;
+    }
     spans_.push_back(static_cast<char*>(span));
     span_used_ = 0;
   }
@@ -90,7 +135,8 @@ bool FileMemory::carve(std::size_t bytes, Range& range) {
 void FileMemory::free(Range range, bool was_given) {
   VIGNETTE_POISON(range.data, range.bytes);
   if (was_given) {
-    cut_out(range);
+    // Going on with pages that a socket may hold would send one client's bytes to another.
+    VCHECK(cut_out(file_.get(), range.offset, range.bytes));
     const std::lock_guard lock(mutex_);
     free_[range.bytes / kPage].cold.push_back({range.data, range.offset});
     return;
@@ -122,17 +168,6 @@ bool FileMemory::make_room_in_warm(Range& victim) {
     return true;
   }
   return false;
-}
-
-// Going on with pages that a socket may hold would send one client's bytes to another.
-void FileMemory::cut_out(const Range& range) {
-  constexpr int kHole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-  int failed;
-  do {
-    failed =
-        ::fallocate(file_.get(), kHole, static_cast<off_t>(range.offset), static_cast<off_t>(range.bytes));
-  } while (failed != 0 && errno == EINTR);
-  VCHECK(failed == 0);
 }
 
 }  // namespace vignette

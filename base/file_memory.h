@@ -7,7 +7,7 @@
 // A range that was not is kept as it is (`warm`) up to kMostWarm, as fresh pages cost a fault and zeros each.
 //
 // Ranges have a few sizes (whole pages, eighths of powers of two) and keep them for ever: the file has holes
-// where nothing is in use, so that addresses are all that is lost. Thread-safe.
+// where nothing is in use, so that addresses and their page tables are all that is lost. Thread-safe.
 #pragma once
 
 #include <array>
@@ -42,7 +42,7 @@ class FileMemory {
   FileMemory(const FileMemory&) = delete;
   FileMemory& operator=(const FileMemory&) = delete;
 
-  int descriptor() const { return file_.get(); }  // -1: the kernel has none to give
+  int descriptor() const { return file_.get(); }  // -1: the kernel has none to give that can be cut
   static std::size_t rounded(std::size_t bytes);
   // At least `bytes`, which is at most kMost. No range: there is no file, or no more addresses.
   Range allocate(std::size_t bytes);
@@ -63,7 +63,6 @@ class FileMemory {
   bool take(std::size_t bytes, Range& range, bool& has_pages);
   bool carve(std::size_t bytes, Range& range);
   bool make_room_in_warm(Range& victim);
-  void cut_out(const Range& range);
 
   UniqueFd file_;
   mutable std::mutex mutex_;                  // guards what follows

@@ -44,12 +44,11 @@ constexpr long kCachestat = SYS_cachestat;
 constexpr long kCachestat = 451;
 #endif
 
-// True where the kernel does not say.
-bool may_be_resident(int descriptor, std::uint64_t offset, std::size_t bytes) {
+std::optional<bool> is_resident(int descriptor, std::uint64_t offset, std::size_t bytes) {
   static const auto kPage = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   const CacheRange range{offset, bytes};
   CacheCounts counts;
-  if (::syscall(kCachestat, descriptor, &range, &counts, 0U) != 0) return true;
+  if (::syscall(kCachestat, descriptor, &range, &counts, 0U) != 0) return std::nullopt;
   return counts.resident == (offset + bytes + kPage - 1) / kPage - offset / kPage;
 }
 
@@ -73,7 +72,7 @@ class RealFile final : public DiskFile {
   // The kernel gives a part when only that is resident, and begins to read the rest, which is of no use to
   // who goes on with pread_direct(). File systems that do not know the flag always wait.
   Result<std::optional<std::size_t>> pread_nowait(std::span<char> out, std::uint64_t offset) const override {
-    if (direct_ && !may_be_resident(fd_.get(), offset, out.size())) return std::nullopt;
+    if (direct_ && is_resident(fd_.get(), offset, out.size()) == false) return std::nullopt;
     const iovec piece{out.data(), out.size()};
     const ssize_t count = ::preadv2(fd_.get(), &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EOPNOTSUPP || errno == EINTR)) return std::nullopt;
@@ -95,8 +94,8 @@ class RealFile final : public DiskFile {
     do {
       count = ::pread(direct_.get(), at, length, static_cast<off_t>(begin));
     } while (count < 0 && errno == EINTR);
-    if (count < 0 && errno == EINVAL) return DiskFile::pread_direct(room, bytes, offset);
-    if (count < 0) return failed("pread");
+    if (count < 0 && errno == EIO) return failed("pread");
+    if (count < 0) return DiskFile::pread_direct(room, bytes, offset);
     const auto skipped = static_cast<std::size_t>(offset - begin);
     const std::string_view got(static_cast<const char*>(at), static_cast<std::size_t>(count));
     if (got.size() < skipped + bytes) return DiskFile::pread_direct(room, bytes, offset);  // perhaps the end
@@ -144,8 +143,10 @@ class RealFile final : public DiskFile {
     (void)::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_RANDOM);
     struct statx status{};
     const bool is_known = ::statx(fd_.get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
-                          (status.stx_mask & STATX_DIOALIGN) != 0 && status.stx_dio_offset_align != 0;
-    if (!is_known) return;
+                          (status.stx_mask & STATX_DIOALIGN) != 0 && status.stx_dio_offset_align != 0 &&
+                          status.stx_dio_mem_align != 0;
+    // Without knowing what is resident, what a read without waiting has begun would be read a second time.
+    if (!is_known || !is_resident(fd_.get(), 0, 1)) return;
     block_ = status.stx_dio_offset_align;
     alignment_ = status.stx_dio_mem_align;
     const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());

@@ -15,6 +15,11 @@ struct DiskVolume::Reading {
   Reservation reservation;
   BlockRef buffer;
 
+  // With what reading past the page cache takes around the needle.
+  std::size_t room_bytes() const { return plan.bytes + opened->volume->file().direct_slack(); }
+  void take_buffer() {
+    if (!buffer) buffer = BlockRef::allocate_in_file(room_bytes());
+  }
   std::span<char> room() const { return {buffer->data(), buffer->capacity()}; }
 };
 
@@ -94,15 +99,14 @@ std::optional<DiskRead> DiskVolume::read_now(Reading& reading) {
     return miss(DiskCount::misses_gone);
   }
   reading.plan = std::move(*plan);
-  const std::size_t room = reading.plan.bytes + volume.file().direct_slack();
-  reading.reservation = host_.reserve(room + sizeof(Object) + sizeof(Body));
+  reading.reservation = host_.reserve(reading.room_bytes() + sizeof(Object) + sizeof(Body));
   if (host_.must_reserve && !reading.reservation) return miss(DiskCount::misses_no_room);
   if (!reading.plan.ram.empty()) {
     counters_.add(DiskCount::reads_ram);
     return decode(reading, reading.plan.ram.view());
   }
-  reading.buffer = BlockRef::allocate_in_file(room);
   if (reading.plan.bytes > kMostNowait) return std::nullopt;
+  reading.take_buffer();
   const auto got =
       volume.file().pread_nowait(reading.room().first(reading.plan.bytes), reading.plan.file_offset);
   if (!got) return unreadable(reading);
@@ -113,6 +117,7 @@ std::optional<DiskRead> DiskVolume::read_now(Reading& reading) {
 
 DiskRead DiskVolume::read_waiting(Reading& reading) {
   counters_.add(DiskCount::reads_pooled);
+  reading.take_buffer();
   const DiskFile& file = reading.opened->volume->file();
   const auto got = file.pread_direct(reading.room(), reading.plan.bytes, reading.plan.file_offset);
   if (!got) return unreadable(reading);

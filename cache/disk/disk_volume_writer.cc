@@ -219,7 +219,8 @@ void DiskVolume::recover() {
   if (state() == DiskState::recovering) state_.store(DiskState::serving, std::memory_order_relaxed);
 }
 
-// Only the writer's thread puts anything into the index, so nothing comes between looking and putting.
+// Only the writer's thread puts anything into the index, and a helper while it waits (on_snapshot()), so
+// nothing comes between looking and putting.
 void DiskVolume::on_recovered(const RecoveredEntry& entry) {
   if (const std::optional<DiskPlace> known = index_.find(entry.hash)) {
     const auto location = own_->volume->locate(known->offset, known->bytes, known->generation);

@@ -339,7 +339,8 @@ ObjectRef NeedleView::to_object() const {
 }
 
 ObjectRef NeedleView::to_object(const BlockRef& block) const {
-  if (body_.size() < kLeastKeptInPlace) return to_object();
+  const bool wastes = block->footprint() > body_.size() + body_.size() / kMostWasted;
+  if (body_.size() < kLeastKeptInPlace || wastes) return to_object();
   VCHECK(header_.kind == NeedleKind::object && body_.data() >= block->data());
   ObjectHead head = head_;
   if (!head.content_length) head.content_length = body_.size();

@@ -45,6 +45,8 @@ class NeedleView {
  public:
   // Bytes of a body for which its needle's texts stay in memory beside those of the object.
   static constexpr std::size_t kLeastKeptInPlace = 16 * 1024;
+  // So much of the body may be in memory beside it: an eighth.
+  static constexpr std::size_t kMostWasted = 8;
 
   NeedleKind kind() const { return header_.kind; }
   Key key() const { return {header_.key_hi, header_.key_lo}; }

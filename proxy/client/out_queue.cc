@@ -3,6 +3,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "base/check.h"
@@ -10,6 +11,15 @@
 #include "net/worker.h"
 
 namespace vignette::proxy {
+namespace {
+
+// Of the call, by a sandbox or a socket that cannot: nothing was sent, and copying will do.
+bool is_refusal(const Error& error) {
+  return error.sys_errno == EINVAL || error.sys_errno == ENOSYS || error.sys_errno == EPERM ||
+         error.sys_errno == EOPNOTSUPP;
+}
+
+}  // namespace
 
 char* OutQueue::reserve_text(std::size_t size) {
   if (!text_ || text_->capacity() - text_used_ < size) {
@@ -62,18 +72,21 @@ void OutQueue::slice(Slice bytes) {
     if (last.block().get() == bytes.block().get() && last.data() + last.size() == bytes.data()) {
       std::size_t offset = static_cast<std::size_t>(last.data() - last.block()->data());
       last = Slice(last.block(), offset, last.size() + bytes.size());
-      return decide(pieces_.back());
+      return decide(pieces_.back(), bytes.size());
     }
   }
   pieces_.push_back({std::move(bytes)});
-  decide(pieces_.back());
+  decide(pieces_.back(), pieces_.back().bytes.size());
 }
 
-// Once for a piece, however it grows: each answer counts once.
-void OutQueue::decide(Piece& piece) {
-  if (piece.way != Way::undecided || piece.bytes.size() < kLeastByFile) return;
+// Once for a piece, however it grows.
+void OutQueue::decide(Piece& piece, std::size_t added) {
   const Block& block = *piece.bytes.block().get();
-  if (block.has_file()) piece.way = block.note_answer() ? Way::file : Way::copy;
+  if (!block.has_file()) return;
+  const bool is_often_sent = block.note_sent(added);
+  if (piece.way == Way::undecided && piece.bytes.size() >= kLeastByFile) {
+    piece.way = is_often_sent ? Way::file : Way::copy;
+  }
 }
 
 void OutQueue::clear() {
@@ -138,12 +151,17 @@ net::Task<Result<void>> OutQueue::flush(net::Stream& stream) {
   Result<std::size_t> sent = 0;
   while (bytes_ > 0) {
     const TimePoint began = worker.now();
-    if (next_by_file() && !is_tls) {
+    const bool by_file = next_by_file() && !is_tls;
+    if (by_file) {
       sent = co_await stream.send_file_some(next_file(), pace_.deadline(began));
     } else {
       iovec vectors[kPiecesAWrite];
       const Gathered parts = gather(vectors, is_tls);
       sent = co_await stream.write_some(std::span(vectors, parts.count), pace_.deadline(began), parts.more);
+    }
+    if (!sent && by_file && is_refusal(sent.error())) {
+      pieces_[first_].way = Way::copy;
+      continue;
     }
     if (!sent) co_return std::unexpected(sent.error());
     VCHECK(*sent > 0);  // the file is as long as the blocks in it

@@ -42,7 +42,8 @@ class OutQueue {
   static constexpr std::size_t kPiecesAWrite = 64;
   static constexpr std::size_t kCopied = 2048;
 
-  static constexpr std::size_t kLeastByFile = 16 * 1024;
+  // Longer than a frame of HTTP/2: many of those share one call, which copies.
+  static constexpr std::size_t kLeastByFile = 24 * 1024;
 
   enum class Way : std::uint8_t { undecided, copy, file };
   struct Piece {
@@ -51,7 +52,7 @@ class OutQueue {
   };
 
   bool goes_with_head(const Slice& bytes) const;
-  static void decide(Piece& piece);
+  static void decide(Piece& piece, std::size_t added);
   bool next_by_file() const { return pieces_[first_].way == Way::file; }
   struct Gathered {
     std::size_t count = 0;

@@ -159,9 +159,9 @@ TEST_CASE("blocks of some size lie in the file, others and longer ones do not") 
   const BlockRef block = BlockRef::allocate_in_file(64 * 1024);
   REQUIRE(block->has_file());
   CHECK(block->footprint() == FileMemory::rounded(64 * 1024 + sizeof(Block)));
-  for (int i = 0; i < Block::kCopiedAnswers; ++i) CHECK_FALSE(block->note_answer());
-  CHECK(block->note_answer());
-  CHECK(block->note_answer());
+  for (std::uint32_t i = 0; i < Block::kCopiedTimes; ++i) CHECK_FALSE(block->note_sent(block->capacity()));
+  CHECK(block->note_sent(1));
+  CHECK(block->note_sent(1));
 }
 
 TEST_CASE("the file has a block's bytes where the block says, also after its memory was used again") {

@@ -78,13 +78,13 @@ TEST_CASE("What is read past the page cache is what was written, wherever it lie
   if (GENERATE(false, true)) REQUIRE((*file)->sync_data());
   const std::size_t slack = (*file)->direct_slack();
   CHECK((random || slack == 0));
-  if (random && slack == 0) WARN("the file system of " << folder.path << " has no direct reads");
+  if (random && slack == 0) WARN("skipped: the file system of " << folder.path << " has no direct reads");
   const std::pair<std::uint64_t, std::size_t> ranges[] = {
       {0, 1},       {511, 2},    {512, 512},      {4095, 4098},  {64, 80'000},
       {0, 100'001}, {99'999, 2}, {99'999, 4'000}, {100'001, 10}, {200'000, 10}};
   for (const auto& [offset, bytes] : ranges) {
     for (const std::size_t room_left : {std::size_t{0}, slack}) {
-      for (const std::size_t shift : {0, 1, 32}) {
+      for (const std::size_t shift : {std::size_t{0}, std::size_t{1}, std::size_t{32}}) {
         std::string room(shift + bytes + room_left, '-');
         const auto got = (*file)->pread_direct(std::span(room).subspan(shift), bytes, offset);
         REQUIRE(got);

@@ -20,7 +20,7 @@ net::Task<void> flush(OutQueue& queue, net::Stream& stream, Duration stall, Resu
   outcome = sent;
 }
 
-constexpr int kOften = Block::kCopiedAnswers;
+constexpr int kOften = Block::kCopiedTimes;
 
 // A body as the cache keeps it; `answers` that it was sent with before.
 Slice stored(std::size_t size, char first, int answers) {
@@ -28,7 +28,7 @@ Slice stored(std::size_t size, char first, int answers) {
   REQUIRE(block->has_file());
   for (std::size_t i = 0; i < size; ++i)
     block->data()[i] = static_cast<char>(first + static_cast<int>(i % 23));
-  for (int i = 0; i < answers; ++i) static_cast<void>(block->note_answer());
+  for (int i = 0; i < answers; ++i) static_cast<void>(block->note_sent(block->capacity()));
   return Slice(block, 0, size);
 }
 
@@ -166,7 +166,7 @@ TEST_CASE("Bodies that go by their file arrive in their place between texts and 
   OutQueue queue;
   std::string expected;
   for (const auto& [size, answers] :
-       {std::pair{20'000, kOften}, {30'000, kOften - 1}, {16'384, kOften + 1}}) {
+       {std::pair{30'000, kOften}, {40'000, kOften - 1}, {24'576, kOften + 1}}) {
     const Slice body = stored(static_cast<std::size_t>(size), 'a', answers);
     queue.text("head " + std::to_string(size));
     queue.slice(body);
@@ -198,14 +198,14 @@ TEST_CASE("A body freed and overwritten after it was sent reaches the client as 
   CHECK(client.client_got() == expected);
 }
 
-TEST_CASE("Neighbouring slices of a body count as one answer") {
+TEST_CASE("Slices of a body count by their bytes") {
   OutQueue queue;
   const Slice body = stored(60'000, 'a', kOften - 2);
   queue.slice(body.sub(0, 20'000));
   queue.slice(body.sub(20'000, 40'000));
   queue.clear();
-  CHECK_FALSE(body.block()->note_answer());
-  CHECK(body.block()->note_answer());
+  CHECK_FALSE(body.block()->note_sent(60'000));
+  CHECK(body.block()->note_sent(60'000));
 }
 
 TEST_CASE("A client that takes nothing of a file ends the flush after the stall") {
