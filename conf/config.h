@@ -17,6 +17,7 @@
 
 #include "conf/address.h"
 #include "conf/route_cache.h"
+#include "conf/viewer_fields.h"
 
 namespace vignette::conf {
 
@@ -195,7 +196,7 @@ using CountryCode = std::array<char, 2>;  // ISO 3166-1 alpha-2, upper case; "ZZ
 struct RouteGeo {
   std::vector<CountryCode> allow_countries;  // empty = all but the denied
   std::vector<CountryCode> deny_countries;
-  bool headers = false;  // send CloudFront-Viewer-Country to the origin
+  ViewerFields headers;  // what of the viewer the origin is told
 };
 
 struct RouteHeaders {
@@ -267,8 +268,12 @@ struct ImageOptions {
   std::uint32_t workers = 0;                                 // 0 = "auto", one a core
 };
 
+// MaxMind databases; empty = there is none.
 struct GeoOptions {
-  std::string country;  // MaxMind database; empty = no country is ever known
+  std::string country;
+  std::string city;  // says the country too, where `country` is empty
+  std::string asn;
+  milliseconds interval{30'000};  // between two looks at the files
 };
 
 struct Config {

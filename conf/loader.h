@@ -28,7 +28,8 @@ struct Diagnostic {
 struct Checks {
   using Reason = std::optional<std::string>;
   std::function<Reason(const Certificate&)> certificate;  // both files exist; the key may not be readable
-  std::function<Reason(const std::string& path)> country_database;
+  // `kind` is the key of [geo] that names the file.
+  std::function<Reason(std::string_view kind, const std::string& path)> geo_database;
   std::function<Reason(const std::string& path)> ca_file;
   std::function<Reason(std::string_view operations)> preset;
   std::function<Reason(const std::string& name)> user;
@@ -45,9 +46,11 @@ Loaded load_file(const std::string& path, const Checks& checks = {});
 Loaded load_text(std::string_view text, const std::string& name, const std::string& folder,
                  const Checks& checks = {});
 
-// The embedded default configuration (examples/quickstart.toml) with this directory as its photos.
-// The certificate it makes lives in `state/` below the folder given to load_text().
-std::string quickstart_text(std::string_view photos = "photos");
+// The embedded default configuration (examples/quickstart.toml) with this directory as its photos and this
+// database of countries; "": none. The certificate it makes lives in `state/` below the folder given to
+// load_text().
+std::string quickstart_text(std::string_view photos = "photos",
+                            std::string_view countries = "countries.mmdb");
 
 // Behind `vignette check FILE`: the lines to print, each ended by a newline ("FILE: ok" when all is
 // well), and whether it is.

@@ -56,6 +56,8 @@ std::vector<Option> origin_options();
 std::vector<Option> site_options();
 Option route_cache_option();
 std::vector<Option> image_options();
+std::vector<Option> geo_options();
+std::vector<Option> route_geo_rows();
 
 // One of a site's hosts as the router compares it: "example.com", "*.example.com", "*", an IPv4 literal or
 // "[::1]", in lower case. nullopt: it is none.

@@ -5,6 +5,7 @@
 
 #include "base/free_list.h"
 #include "base/log.h"
+#include "geo/databases.h"
 #include "http/date.h"
 #include "net/worker.h"
 #include "proxy/client/h1_work.h"
@@ -55,6 +56,8 @@ struct WorkerContext {
   net::Worker& loop;
   const unsigned index;
   std::shared_ptr<const Snapshot> snapshot;
+  geo::DatabasesRef databases =
+      std::make_shared<const geo::Databases>();  // never null; replaced when files are
   FillHub fills;
   OriginPools pools;
   FreeList<H1Work> h1_work{64};

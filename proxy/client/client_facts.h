@@ -11,7 +11,8 @@
 namespace vignette::proxy {
 
 struct ClientFacts {
-  conf::IpBytes peer{};  // 127.0.0.1 for unix sockets
+  conf::IpBytes peer{};         // 127.0.0.1 for unix sockets
+  std::uint16_t peer_port = 0;  // 0 for unix sockets
   bool tls = false;
   std::string_view tls_version;  // static; "" without TLS
   std::uint16_t local_port = 0;

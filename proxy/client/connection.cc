@@ -29,6 +29,7 @@ ClientFacts facts_of(const net::Stream& stream, std::optional<std::uint16_t> red
   net::Address peer = stream.peer();
   const bool is_unix = peer.is_unix() || peer.family() == net::Family::none;
   facts.peer = is_unix ? *conf::parse_ip("127.0.0.1") : stream.peer_ip().bytes();
+  facts.peer_port = peer.port();
   facts.local_port = stream.local().port();
   facts.redirect_https_port = redirect_https_port;
   return facts;

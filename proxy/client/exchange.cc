@@ -92,8 +92,8 @@ bool Exchange::admit() {
   address_ = client_address(client_.peer, head_.fields, trusted);
   if (client_.is_own) {
     country_ = told_country(head_);
-  } else if (snapshot_->countries) {
-    country_ = snapshot_->countries->country(address_);
+  } else {
+    country_ = context_.databases->country(address_);
   }
   return normalise() && redirect_listener() && find_route() && apply_policies();
 }
@@ -243,18 +243,17 @@ void Exchange::plan_pass() {
 
 bool Exchange::decide_origin() {
   object_path(path_);
+  // Before the lookup: keys and Vary may name it.
+  if (!tell_viewer()) {
+    refuse(answer_for_full_head());
+    return true;
+  }
   if (!may_use_cache()) {
     plan_pass();
     return false;
   }
   Origin& origin = *route_->origins.front();
   if (origin.kind() == Origin::Kind::servers) {
-    // Before the lookup: the app may vary its answers by it, and no client says it itself.
-    if (route_->options->geo.headers) {
-      head_.fields.set(http::FieldId::cloudfront_viewer_country, geo::view(country_));
-    } else {
-      head_.fields.remove(http::FieldId::cloudfront_viewer_country);
-    }
     if (!make_servers_key()) {
       plan_pass();
       status_.detail = cache::to_string(cache::Reason::vary_limit);

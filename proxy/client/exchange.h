@@ -151,6 +151,7 @@ class Exchange {
   net::Task<void> pass_through();
   net::Task<void> relay(OriginResponse& response);
   OriginRequest origin_request();
+  bool tell_viewer();
   bool prepare_origin_fields();
 
   // Answering (exchange_answer.cc)

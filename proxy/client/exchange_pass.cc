@@ -4,6 +4,7 @@
 #include "proxy/client/exchange.h"
 #include "proxy/policy/client_address.h"
 #include "proxy/policy/forwarded.h"
+#include "proxy/policy/viewer.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -16,6 +17,23 @@ void remove_tag_fields(http::FieldList& fields) {
 
 }  // namespace
 
+// What the route says of the client to servers, and nothing that the client says so of itself. False: as
+// below.
+bool Exchange::tell_viewer() {
+  const bool to_servers = route_->origins.front()->kind() == Origin::Kind::servers;
+  const conf::ViewerFields wanted = to_servers ? route_->options->geo.headers : conf::ViewerFields();
+  if (client_.is_own) {
+    keep_viewer_fields(wanted, head_.fields);
+    return true;
+  }
+  ViewerFacts facts;
+  facts.address = address_;
+  if (address_ == client_.peer) facts.port = client_.peer_port;  // trusted hops do not tell it
+  facts.country = country_;
+  facts.databases = context_.databases.get();
+  return set_viewer_fields(wanted, facts, head_.fields, scratch_.texts);
+}
+
 // Once: a request that was tried through a fill first must not name its client twice. False: there is no room
 // for what the origin must know of the client.
 bool Exchange::prepare_origin_fields() {
@@ -27,10 +45,7 @@ bool Exchange::prepare_origin_fields() {
   facts.scheme = client_.scheme();
   facts.authority = head_.authority;
   facts.port = client_.local_port;
-  bool fits = prepare_forwarded(head_, facts, scratch_.texts);
-  if (route_->options->geo.headers) {
-    fits &= head_.fields.set(http::FieldId::cloudfront_viewer_country, geo::view(country_));
-  }
+  const bool fits = prepare_forwarded(head_, facts, scratch_.texts);
   has_origin_fields_ = fits;
   return fits;
 }

@@ -56,8 +56,6 @@ void drop_claims(http::FieldList& fields) {
 bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Arena& texts) {
   http::FieldList& fields = head.fields;
   http::strip_request_fields(fields);
-  // Only we say where a viewer is; a client that says so itself is not believed.
-  fields.remove(FieldId::cloudfront_viewer_country);
   if (!facts.trusted) drop_claims(fields);
   char port[8];
   const auto end = std::to_chars(port, port + sizeof port, facts.port);

@@ -74,8 +74,16 @@ void NodeWorker::remove_listener(const std::string& address) {
   });
 }
 
-void NodeWorker::apply(SnapshotRef snapshot) {
-  loop_.post([this, snapshot = std::move(snapshot)]() mutable { context_.snapshot = std::move(snapshot); });
+void NodeWorker::apply(SnapshotRef snapshot, geo::DatabasesRef databases) {
+  loop_.post([this, snapshot = std::move(snapshot), databases = std::move(databases)]() mutable {
+    context_.snapshot = std::move(snapshot);
+    context_.databases = std::move(databases);
+  });
+}
+
+void NodeWorker::replace(geo::DatabasesRef databases) {
+  loop_.post(
+      [this, databases = std::move(databases)]() mutable { context_.databases = std::move(databases); });
 }
 
 void NodeWorker::warm(WarmOrder order, WarmDone done) {

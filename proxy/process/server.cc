@@ -143,6 +143,7 @@ bool Server::start() {
   for (unsigned i = 0; i < worker_count_; ++i) {
     workers_.push_back(std::make_unique<NodeWorker>(node_, i, snapshot_));
   }
+  start_geo_keeper();
   apply_listeners(*config_);
   for (auto& worker : workers_) worker->start();
   health_ = std::make_unique<HealthChecker>(node_, loop_);
@@ -249,7 +250,11 @@ bool Server::start_imaging(const conf::Config& config) {
 }
 
 SnapshotOptions Server::snapshot_options(std::uint64_t generation) {
-  return {.workers = worker_count_, .generation = generation, .ticket_key = ticket_key_, .keys = &keys_};
+  return {.workers = worker_count_,
+          .generation = generation,
+          .ticket_key = ticket_key_,
+          .keys = &keys_,
+          .databases = geo_keeper_ ? geo_keeper_->in_use() : nullptr};
 }
 
 bool Server::build_first_snapshot() {
@@ -258,8 +263,17 @@ bool Server::build_first_snapshot() {
     for (const std::string& error : built.error()) log_.error("{}", error);
     return false;
   }
-  snapshot_ = std::move(*built);
+  snapshot_ = std::move(built->snapshot);
+  databases_ = std::move(built->databases);
   return true;
+}
+
+void Server::start_geo_keeper() {
+  geo_keeper_ = std::make_unique<GeoKeeper>(node_, loop_, [this](const geo::DatabasesRef& databases) {
+    for (auto& worker : workers_) worker->replace(databases);
+  });
+  for (auto& worker : workers_) worker->replace(databases_);
+  geo_keeper_->apply(config_->geo, std::exchange(databases_, nullptr));
 }
 
 // Without anything that outlives the process there is nothing that a purge would have to survive for.
@@ -398,6 +412,7 @@ net::Task<void> Server::drain_strand(Server& server) {
 void Server::stop_all() {
   admin_.reset();
   health_.reset();
+  geo_keeper_.reset();
   load_pool_.reset();  // a load under way is waited for
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();

@@ -32,6 +32,7 @@
 #include "proxy/media/imaging_service.h"
 #include "proxy/node.h"
 #include "proxy/origin/server_registry.h"
+#include "proxy/process/geo_keeper.h"
 #include "proxy/process/health.h"
 #include "proxy/process/hot_keeper.h"
 #include "proxy/process/node_worker.h"
@@ -66,6 +67,7 @@ class Server {
   bool shares_port_with_us(const net::Address& address) const;
   bool start_imaging(const conf::Config& config);
   bool build_first_snapshot();
+  void start_geo_keeper();
   bool open_admin();
   bool open_purges();
   void announce();
@@ -78,7 +80,7 @@ class Server {
   std::function<SnapshotResult()> snapshot_loader();
   void finish_reload(const SnapshotResult& built);
   void refuse_reload(const std::vector<std::string>& reasons);
-  void apply(SnapshotRef snapshot);
+  void apply(Built built);
   void warn_of_restarts(const conf::Config& next);
   void warn_of_kept_keys();
   void rehearse_reload();
@@ -132,6 +134,8 @@ class Server {
   std::unique_ptr<ImagingService> imaging_;
   Node node_;
   SnapshotRef snapshot_;
+  geo::DatabasesRef databases_;  // the first; then geo_keeper_ has them
+  std::unique_ptr<GeoKeeper> geo_keeper_;
   std::unique_ptr<HealthChecker> health_;
   WarmDesk warm_;
   std::size_t next_to_warm_ = 0;           // of the workers

@@ -10,7 +10,7 @@
 
 #include "conf/config.h"
 #include "conf/loader.h"
-#include "geo/database.h"
+#include "geo/databases.h"
 #include "imaging/url.h"
 #include "net/tls.h"
 #include "proxy/origin/origin.h"
@@ -26,7 +26,6 @@ struct Snapshot {
   std::unique_ptr<Router> router;
   // One a worker: OpenSSL's counters in a context are shared cache lines. Empty: no TLS listener.
   std::vector<std::shared_ptr<const net::TlsServer>> tls;
-  std::shared_ptr<const geo::Database> countries;        // null: no database
   std::unique_ptr<const imaging::ImageUrls> image_urls;  // null: no images route
   std::uint64_t generation = 0;                          // counts configurations applied, from 1
 };
@@ -36,11 +35,19 @@ struct SnapshotOptions {
   std::uint64_t generation = 1;
   net::TicketKey ticket_key{};    // kept over reloads, so that sessions resume
   net::KeyFiles* keys = nullptr;  // reads private keys; null: each is read afresh
+  geo::DatabasesRef databases{};  // in use, which are kept while their files are the same; null: none
 };
 
 using SnapshotRef = std::shared_ptr<const Snapshot>;
+
+// What is put into use together. The databases are not the snapshot's: their files are replaced without a
+// reload.
+struct Built {
+  SnapshotRef snapshot;
+  geo::DatabasesRef databases;
+};
 // Each error is one line for the operator.
-using SnapshotResult = std::expected<SnapshotRef, std::vector<std::string>>;
+using SnapshotResult = std::expected<Built, std::vector<std::string>>;
 
 // Reads certificates, databases and credentials, so it may block: never on a loop. One at a time.
 SnapshotResult build_snapshot(std::shared_ptr<const conf::Config> config, Node& node,

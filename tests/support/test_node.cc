@@ -78,7 +78,8 @@ TestNode::TestNode(const std::string& toml, const Options& options)
   node_.insight = &insight_;
   node_.reader_stall = options.reader_stall;
   if (options.access_log) open_access_log();
-  snapshot_ = build(toml);
+  proxy::Built built = build(toml);
+  snapshot_ = std::move(built.snapshot);
   store_.start();
   if (!options.hot_folder.empty()) start_hot_keeper();
   if (options.imaging) start_imaging();
@@ -86,6 +87,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
     workers_.push_back(std::make_unique<proxy::NodeWorker>(node_, i, snapshot_));
   }
   for (const conf::Listener& listener : snapshot_->config->listeners) listen(listener);
+  start_geo_keeper(std::move(built.databases));
   for (auto& worker : workers_) worker->start();
   health_ = std::make_unique<proxy::HealthChecker>(node_, main_);
   health_->apply(snapshot_);
@@ -104,6 +106,14 @@ void TestNode::start_hot_keeper() {
       proxy::HotKeeper::Options{.folder = options_.hot_folder,
                                 .bytes_per_second = snapshot_->config->cache.warm_per_second});
   hot_keeper_->start();
+}
+
+void TestNode::start_geo_keeper(geo::DatabasesRef databases) {
+  geo_keeper_ = std::make_unique<proxy::GeoKeeper>(node_, main_, [this](const geo::DatabasesRef& next) {
+    for (auto& worker : workers_) worker->replace(next);
+  });
+  for (auto& worker : workers_) worker->replace(databases);
+  geo_keeper_->apply(snapshot_->config->geo, std::move(databases));
 }
 
 void TestNode::start_imaging() {
@@ -152,7 +162,7 @@ TestNode::~TestNode() {
   workers_.clear();
 }
 
-proxy::SnapshotRef TestNode::build(const std::string& toml) {
+proxy::Built TestNode::build(const std::string& toml) {
   std::string errors;
   auto loaded = conf::load_text(toml, "test.toml", ".");
   if (!loaded) {
@@ -169,10 +179,12 @@ proxy::SnapshotRef TestNode::build(const std::string& toml) {
 }
 
 void TestNode::reload(const std::string& toml) {
-  snapshot_ = build(toml);
-  for (auto& worker : workers_) worker->apply(snapshot_);
+  proxy::Built built = build(toml);
+  snapshot_ = std::move(built.snapshot);
+  for (auto& worker : workers_) worker->apply(snapshot_, built.databases);
   std::promise<void> done;
   main_.post([&] {
+    geo_keeper_->apply(snapshot_->config->geo, std::move(built.databases));
     health_->apply(snapshot_);
     done.set_value();
   });
