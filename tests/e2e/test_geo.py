@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import threading
 
 import pytest
@@ -236,3 +237,24 @@ def test_a_reload_takes_a_new_database_at_once(start_node, apps, tmp_path):
     assert told(node, "/told/headers", BRITISH)["Country"] == "GB"
     node.reload()
     wait_until(lambda: told(node, "/told/headers", BRITISH)["Country"] == "SE", 10, "the new database")
+
+
+def country_by_mmdblookup(database, address):
+    done = subprocess.run(
+        ["mmdblookup", "--file", database, "--ip", address, "country_code"], capture_output=True, text=True, timeout=60
+    )
+    return done.stdout.split('"')[1] if done.returncode == 0 else None
+
+
+def test_the_quick_starts_database_of_the_world_says_what_an_independent_reader_says(start_node, apps):
+    world = places.world_of_countries()
+    if not world:
+        return
+    node = start_node(setup_for(apps, world, '"127.0.0.0/8"'))
+    known = 0
+    addresses = [f"{first}.{first}.1.1" for first in range(1, 224, 9)]
+    for address in [*addresses, "2a00:1450:4001::1", "2001:218::1", "2c0f:fb50::1", "2001:db8::1"]:
+        country = country_by_mmdblookup(world, address)
+        assert told(node, "/told/headers", address).get("Country") == country, address
+        known += country is not None
+    assert known > 15

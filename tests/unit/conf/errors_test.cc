@@ -264,10 +264,10 @@ TEST_CASE("cache, geo, header and redirect options are checked") {
        {app + "geo = {}", ""},
        {app + "geo = { headers = false }", ""},
        {app + "geo = { headers = true }", "f:10:7: error: headers need a database in [geo]"},
-       {app + "geo = { headers = 1 }", "f:10:17: error: expected true, false or a list of names, not"},
+       {app + "geo = { headers = 1 }", "f:10:19: error: expected true, false or a list of names, not"},
        {app + "geo = { headers = [\"CloudFront-Viewer-Address\"] }", ""},
        {app + "geo = { headers = [\"CloudFront-Viewer-Citi\"] }",
-        "f:10:18: error: \"CloudFront-Viewer-Citi\" is not a field that can be sent (did you mean "
+        "f:10:20: error: \"CloudFront-Viewer-Citi\" is not a field that can be sent (did you mean "
         "\"CloudFront-Viewer-City\"?)"},
        {app + "geo = { headers = [\"cloudfront-viewer-city\"] }",
         "f:10:7: error: CloudFront-Viewer-City needs geo.city, a database"},
