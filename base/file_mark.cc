@@ -2,10 +2,18 @@
 
 namespace vignette {
 
+namespace {
+
+std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+
+}  // namespace
+
 FileMark FileMark::of(const struct stat& status) {
-  constexpr std::int64_t kSecond = 1'000'000'000;
-  return {status.st_dev, status.st_ino, status.st_size,
-          status.st_mtim.tv_sec * kSecond + status.st_mtim.tv_nsec};
+  return {.device = status.st_dev,
+          .inode = status.st_ino,
+          .size = status.st_size,
+          .modified_ns = nanoseconds(status.st_mtim),
+          .changed_ns = nanoseconds(status.st_ctim)};
 }
 
 FileMark FileMark::of(const std::string& path) {

@@ -18,6 +18,7 @@
 #include "conf/address.h"
 #include "conf/route_cache.h"
 #include "conf/route_compress.h"
+#include "conf/viewer_fields.h"
 #include "http/url.h"
 
 namespace vignette::conf {
@@ -252,7 +253,7 @@ using CountryCode = std::array<char, 2>;  // ISO 3166-1 alpha-2, upper case; "ZZ
 struct RouteGeo {
   std::vector<CountryCode> allow_countries;  // empty = all but the denied
   std::vector<CountryCode> deny_countries;
-  bool headers = false;  // send CloudFront-Viewer-Country to the origin
+  ViewerFields headers;  // what of the viewer the origin is told
 };
 
 struct RouteHeaders {
@@ -338,8 +339,12 @@ struct ImageOptions {
   std::uint32_t workers = 0;                                 // 0 = "auto", one a core
 };
 
+// MaxMind databases; empty = there is none.
 struct GeoOptions {
-  std::string country;  // MaxMind database; empty = no country is ever known
+  std::string country;
+  std::string city;  // says the country too, where `country` is empty
+  std::string asn;
+  milliseconds poll{10'000};  // how often the files are looked at for changes; 0 = never
 };
 
 struct Config {

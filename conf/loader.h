@@ -31,7 +31,8 @@ struct Checks {
   std::function<Reason(const std::string& path)> ticket_key;  // it exists; it may not be readable
   // A listener with TLS of its own, when all certificates are fine.
   std::function<Reason(const Config&, const Listener&)> listener_tls;
-  std::function<Reason(const std::string& path)> country_database;
+  // `kind` is the key of [geo] that names the file.
+  std::function<Reason(std::string_view kind, const std::string& path)> geo_database;
   std::function<Reason(const std::string& path)> ca_file;
   std::function<Reason(std::string_view operations)> preset;
   std::function<Reason(const std::string& name)> user;
@@ -48,9 +49,11 @@ Loaded load_file(const std::string& path, const Checks& checks = {});
 Loaded load_text(std::string_view text, const std::string& name, const std::string& folder,
                  const Checks& checks = {});
 
-// The embedded default configuration (examples/quickstart.toml) with this directory as its photos.
-// The certificate it makes lives in `state/` below the folder given to load_text().
-std::string quickstart_text(std::string_view photos = "photos");
+// The embedded default configuration (examples/quickstart.toml) with this directory as its photos and this
+// database of countries; "": none. The certificate it makes lives in `state/` below the folder given to
+// load_text().
+std::string quickstart_text(std::string_view photos = "photos",
+                            std::string_view countries = "countries.mmdb");
 
 // Behind `vignette check FILE`: the lines to print, each ended by a newline ("FILE: ok" when all is
 // well), and whether it is.

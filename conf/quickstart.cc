@@ -26,14 +26,20 @@ std::string quoted(std::string_view text) {
   return out + "\"";
 }
 
+void replace_once(std::string& text, std::string_view from, std::string_view to) {
+  const std::size_t at = text.find(from);
+  VCHECK(at != std::string::npos);
+  text.replace(at, from.size(), to);
+}
+
 }  // namespace
 
-std::string quickstart_text(std::string_view photos) {
-  constexpr std::string_view kPhotos = "directory = \"photos\"";
+std::string quickstart_text(std::string_view photos, std::string_view countries) {
   std::string text(kQuickstart);
-  const std::size_t at = text.find(kPhotos);
-  VCHECK(at != std::string::npos);
-  return text.replace(at, kPhotos.size(), "directory = " + quoted(photos));
+  replace_once(text, "directory = \"photos\"", "directory = " + quoted(photos));
+  const std::string country = "country = " + quoted(countries);
+  replace_once(text, "country = \"countries.mmdb\"", countries.empty() ? "# " + country : country);
+  return text;
 }
 
 }  // namespace vignette::conf

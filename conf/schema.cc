@@ -376,12 +376,6 @@ std::vector<Option> certificate_options() {
   };
 }
 
-std::vector<Option> geo_options() {
-  return {value("country", &GeoOptions::country, file_path(), Reload::live,
-                "A MaxMind database (`.mmdb`) with `country.iso_code` or a flat `country_code`. Without it "
-                "every client's country is unknown, `ZZ`.")};
-}
-
 Option include_option() {
   // Taken out of the tree before the tree is read; the row is here for the reference.
   Option option{.key = "include",

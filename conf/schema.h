@@ -58,6 +58,8 @@ Option route_cache_option();
 Option route_compress_option();
 std::vector<Option> image_options();
 std::vector<Option> rate_limit_options();
+std::vector<Option> geo_options();
+std::vector<Option> route_geo_rows();
 
 // One of a site's hosts as the router compares it: "example.com", "*.example.com", "*", an IPv4 literal or
 // "[::1]", in lower case. nullopt: it is none.

@@ -186,18 +186,6 @@ std::vector<Option> header_rows() {
   };
 }
 
-std::vector<Option> geo_rows() {
-  using G = RouteGeo;
-  return {
-      value("allow_countries", &G::allow_countries, list_of(country(), "list of countries"), Reload::live,
-            "Answer 403 to clients from anywhere else, unknown countries included."),
-      value("deny_countries", &G::deny_countries, list_of(country(), "list of countries"), Reload::live,
-            "Answer 403 to clients from there. Asked before `allow_countries`."),
-      value("headers", &G::headers, boolean(), Reload::live,
-            "Send `CloudFront-Viewer-Country` to the origin."),
-  };
-}
-
 Option max_body_option() {
   Option option = value("max_body", &Route::max_body, size(0, 1ULL << 40), Reload::live,
                         "Longest request body; a longer one is answered 413.");
@@ -243,7 +231,9 @@ std::vector<Option> route_options() {
       strip_prefix_option(),
       route_cache_option(),
       route_compress_option(),
-      table("geo", &R::geo, geo_rows(), "Rules by the client's country; they need `geo.country`."),
+      table("geo", &R::geo, route_geo_rows(),
+            "Rules by the client's country, and what origins are told of it; they need the databases of "
+            "`[geo]`."),
       value("allow", &R::allow, list_of(network(), "list of networks"), Reload::live,
             "Answer 403 to clients from any other address."),
       value("deny", &R::deny, list_of(network(), "list of networks"), Reload::live,

@@ -279,6 +279,17 @@ void check_images(Context& context, const Node& root, const Checks& checks, cons
   }
 }
 
+void check_geo_databases(Context& context, const Node& root, const Checks& checks, const GeoOptions& geo) {
+  if (!checks.geo_database) return;
+  for (const auto& [kind, path] :
+       {std::pair("country", &geo.country), std::pair("city", &geo.city), std::pair("asn", &geo.asn)}) {
+    if (path->empty()) continue;
+    if (auto wrong = checks.geo_database(kind, *path)) {
+      context.error(root.find("geo")->find(kind)->at, *wrong);
+    }
+  }
+}
+
 }  // namespace
 
 void validate(Context& context, const Node& root, const Checks& checks, Config& config) {
@@ -298,11 +309,7 @@ void validate(Context& context, const Node& root, const Checks& checks, Config& 
   }
   std::ranges::sort(config.origins, {}, &Origin::name);
   check_images(context, root, checks, config.images);
-  if (!config.geo.country.empty() && checks.country_database) {
-    if (auto wrong = checks.country_database(config.geo.country)) {
-      context.error(root.find("geo")->find("country")->at, *wrong);
-    }
-  }
+  check_geo_databases(context, root, checks, config.geo);
   validate_sites(context, root, config);
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "base/strings.h"
 #include "conf/schema.h"
 #include "http/url.h"
 
@@ -118,12 +119,58 @@ void check_websocket(const Place& place, const Route& route) {
   }
 }
 
+// The keys of [geo] of which one must be there for a value of the field to be known; "" where none is needed.
+std::string_view databases_of(const GeoOptions& geo, ViewerField field) {
+  switch (field) {
+    case ViewerField::address:
+      return {};
+    case ViewerField::asn:
+      return geo.asn.empty() ? "geo.asn" : "";
+    case ViewerField::country:
+    case ViewerField::country_name:
+      return geo.country.empty() && geo.city.empty() ? "geo.country or geo.city" : "";
+    default:
+      return geo.city.empty() ? "geo.city" : "";
+  }
+}
+
+void check_viewer_fields(const Place& place, const Node& geo, const ViewerFields& fields) {
+  const GeoOptions& databases = place.config.geo;
+  if (fields.all()) {
+    const bool has_none = databases.country.empty() && databases.city.empty() && databases.asn.empty();
+    if (has_none) place.context.error(geo.at, "headers need a database in [geo]");
+    return;
+  }
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    if (!fields[i]) continue;
+    const std::string_view lacks = databases_of(databases, static_cast<ViewerField>(i));
+    if (!lacks.empty()) {
+      place.context.error(geo.at, fmt::format("{} needs {}, a database", kViewerFieldNames[i], lacks));
+    }
+  }
+}
+
 void check_geo(const Place& place, const Route& route) {
-  if (!place.config.geo.country.empty()) return;
   const Node* geo = place.node.find("geo");
-  const bool asks =
-      !route.geo.allow_countries.empty() || !route.geo.deny_countries.empty() || route.geo.headers;
-  if (asks) place.context.error(geo->at, "rules by country need geo.country, the database");
+  if (!geo) return;
+  const bool has_rules = !route.geo.allow_countries.empty() || !route.geo.deny_countries.empty();
+  const bool has_countries = !place.config.geo.country.empty() || !place.config.geo.city.empty();
+  if (has_rules && !has_countries) {
+    place.context.error(geo->at, "rules by country need geo.country or geo.city, a database");
+  }
+  check_viewer_fields(place, *geo, route.geo.headers);
+}
+
+// A field that the origin is not told never has a value: it would be in every key, and the same in all.
+void check_viewer_keys(const Place& place, const Route& route) {
+  for (std::size_t i = 0; i < kViewerFieldNames.size(); ++i) {
+    if (route.geo.headers[i]) continue;
+    const std::string name = to_lower(kViewerFieldNames[i]);
+    if (std::ranges::find(route.cache.key.headers, name) == route.cache.key.headers.end()) continue;
+    place.context.error(
+        place.node.find("cache")->find("key")->find("headers")->at,
+        fmt::format("{} is in no key without geo.headers that names it", kViewerFieldNames[i]));
+  }
 }
 
 // Keys of `cache` that contradict each other or the origin.
@@ -224,6 +271,7 @@ void check_site(Context& context, const Node& node, const Config& config, Site& 
     const Place place{context, config, list->items[i]};
     check_geo(place, route);
     normalise_path(place, site, route);
+    check_viewer_keys(place, route);
     const bool one_kind = check_route_kind(place, route);
     resolve(place, route);
     if (!one_kind) continue;

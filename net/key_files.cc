@@ -51,7 +51,7 @@ std::expected<std::string, std::string> KeyFiles::recall(const std::string& path
   // Who may not even look cannot know that it is unchanged.
   if (found == known_.end() || ::stat(path.c_str(), &status) != 0) return reason_of(EACCES);
   const Known& was = found->second;
-  if (was.mark != FileMark::of(status))
+  if (!was.mark.has_bytes_of(FileMark::of(status)))
     return std::unexpected("it has changed, and this process may not read it any more");
   kept_.insert(path);
   return was.bytes;

@@ -67,6 +67,8 @@ void add_serve(CLI::App& app, int& code) {
   auto [line, serve] = add(app, code, "serve", "Run the node.", run_serve);
   line.add_option("-c,--config", serve.config, "Configuration file; without one the quickstart runs");
   line.add_option("--photos", serve.photos, "Quickstart: the directory of photos")->capture_default_str();
+  line.add_option("--countries", serve.countries,
+                  "Quickstart: a MaxMind database of countries; without one they are unknown");
   line.add_option("--state", serve.state, "Quickstart: where the certificate it makes is kept")
       ->capture_default_str();
 }

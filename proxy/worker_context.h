@@ -5,6 +5,7 @@
 
 #include "base/free_list.h"
 #include "base/log.h"
+#include "geo/databases.h"
 #include "http/date.h"
 #include "net/worker.h"
 #include "proxy/client/h1_work.h"
@@ -59,6 +60,8 @@ struct WorkerContext {
   const unsigned index;
   std::shared_ptr<const Snapshot> snapshot;
   TlsSetupRef tls;  // the snapshot's, or a later one of the same configuration
+  // Of the snapshot's configuration, or later ones of the same files; never null.
+  geo::DatabasesRef databases = std::make_shared<const geo::Databases>();
   FillHub fills;
   OriginPools pools;
   FreeList<H1Work> h1_work{64};

@@ -11,6 +11,7 @@
 #include "proxy/admin/stored_url.h"
 #include "proxy/media/image_origin.h"
 #include "proxy/policy/cache_key.h"
+#include "proxy/policy/viewer.h"
 #include "proxy/route/route_path.h"
 
 namespace vignette::proxy {
@@ -30,15 +31,6 @@ std::expected<std::pair<std::string, std::string>, std::string> read_header_line
 
 AskedKey asked_of(const Route& route) {
   return {.route = &route, .site = {}, .policy = route.cache_policy, .key_string = {}, .original = {}};
-}
-
-// What the exchange says of the client's country, where apps are told.
-void set_country(const Route& route, http::FieldList& fields) {
-  if (!route.options->geo.headers) {
-    fields.remove(http::FieldId::cloudfront_viewer_country);
-  } else if (!fields.has(http::FieldId::cloudfront_viewer_country)) {
-    fields.set(http::FieldId::cloudfront_viewer_country, geo::view(geo::kUnknown));
-  }
 }
 
 std::expected<std::string, std::string> servers_key(const Route& route, const ReadUrl& read,
@@ -83,7 +75,7 @@ std::expected<AskedKey, std::string> object_key(const Route& route, const ReadUr
                  origin.object_query(read.url.query), asked.key_string);
     return asked;
   }
-  set_country(route, fields);
+  keep_viewer_fields(route.options->geo.headers, fields);  // as a client there would have them
   auto key_string = servers_key(route, read, fields);
   if (!key_string) return Failure(key_string.error());
   asked.key_string = std::move(*key_string);

@@ -16,8 +16,8 @@ namespace vignette::proxy {
 struct ClientFacts {
   // Who connected, and to where: the ends of the connection itself, or what a trusted PROXY header says they
   // are.
-  conf::IpBytes peer{};  // 127.0.0.1 for unix sockets
-  std::uint16_t peer_port = 0;
+  conf::IpBytes peer{};         // 127.0.0.1 for unix sockets
+  std::uint16_t peer_port = 0;  // 0 for unix sockets
   conf::IpBytes local{};
   std::uint16_t local_port = 0;
   bool tls = false;

@@ -93,8 +93,8 @@ bool Exchange::admit() {
   address_ = client_address(client_.peer, head_.fields, trusted);
   if (client_.is_own) {
     country_ = told_country(head_);
-  } else if (snapshot_->countries) {
-    country_ = snapshot_->countries->country(address_);
+  } else {
+    country_ = context_.databases->country(address_);
   }
   if (!client_.is_own && !set_certificate(head_.fields, client_.certificate.get())) {
     refuse(answer_for_full_head());
@@ -282,6 +282,11 @@ bool Exchange::decide_websocket() {
 
 bool Exchange::decide_origin() {
   object_path(path_);
+  // Before the lookup: keys and Vary may name it.
+  if (!tell_viewer()) {
+    refuse(answer_for_full_head());
+    return true;
+  }
   if (head_.upgrade_websocket && route_->options->websocket) return decide_websocket();
   if (!may_use_cache()) {
     plan_pass();
@@ -289,12 +294,6 @@ bool Exchange::decide_origin() {
   }
   Origin& origin = *route_->origins.front();
   if (origin.kind() == Origin::Kind::servers) {
-    // Before the lookup: the app may vary its answers by it, and no client says it itself.
-    if (route_->options->geo.headers) {
-      head_.fields.set(http::FieldId::cloudfront_viewer_country, geo::view(country_));
-    } else {
-      head_.fields.remove(http::FieldId::cloudfront_viewer_country);
-    }
     if (!make_servers_key()) {
       plan_pass();
       status_.detail = cache::to_string(cache::Reason::vary_limit);

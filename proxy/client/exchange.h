@@ -164,6 +164,7 @@ class Exchange {
   net::Task<void> relay(OriginResponse& response);
   OriginRequest origin_request();
   const Viewer* viewer();
+  bool tell_viewer();
   bool prepare_origin_fields();
   bool is_spooled() const;
   void refuse_fetch(const Error& error);

@@ -7,6 +7,7 @@
 #include "proxy/media/coded_body.h"
 #include "proxy/policy/client_address.h"
 #include "proxy/policy/forwarded.h"
+#include "proxy/policy/viewer.h"
 #include "proxy/worker_context.h"
 
 namespace vignette::proxy {
@@ -18,6 +19,23 @@ void remove_tag_fields(http::FieldList& fields) {
 }
 
 }  // namespace
+
+// What the route says of the client to servers, and nothing that the client says so of itself. False: as
+// below.
+bool Exchange::tell_viewer() {
+  const bool to_servers = route_->origins.front()->kind() == Origin::Kind::servers;
+  const conf::ViewerFields wanted = to_servers ? route_->options->geo.headers : conf::ViewerFields();
+  const Viewer* asking = viewer();
+  if (!asking) {
+    keep_viewer_fields(wanted, head_.fields);
+    return true;
+  }
+  const ViewerFacts facts{.address = asking->address,
+                          .port = asking->port,
+                          .country = country_,
+                          .databases = context_.databases.get()};
+  return set_viewer_fields(wanted, facts, head_.fields, scratch_.texts);
+}
 
 // Once: a request that was tried through a fill first must not name its client twice. False: there is no room
 // for what the origin must know of the client.
@@ -31,10 +49,7 @@ bool Exchange::prepare_origin_fields() {
   facts.authority = head_.authority;
   facts.port = client_.local_port;
   facts.certificate = client_.certificate.get();
-  bool fits = prepare_forwarded(head_, facts, scratch_.texts);
-  if (route_->options->geo.headers) {
-    fits &= head_.fields.set(http::FieldId::cloudfront_viewer_country, geo::view(country_));
-  }
+  const bool fits = prepare_forwarded(head_, facts, scratch_.texts);
   has_origin_fields_ = fits;
   return fits;
 }

@@ -79,8 +79,6 @@ bool set_certificate(http::FieldList& fields, const net::PeerCertificate* certif
 bool prepare_forwarded(http::RequestHead& head, const ForwardedFacts& facts, Arena& texts) {
   http::FieldList& fields = head.fields;
   http::strip_request_fields(fields);
-  // Only we say where a viewer is; a client that says so itself is not believed.
-  fields.remove(FieldId::cloudfront_viewer_country);
   if (!facts.trusted) drop_claims(fields);
   const bool is_identified = set_certificate(fields, facts.certificate);
   char port[8];

@@ -9,35 +9,25 @@
 namespace vignette::proxy {
 namespace {
 
-constexpr Duration kWhileOff = std::chrono::seconds(10);  // until it is looked whether polling is on by now
-
 std::string first_name(const net::CertificateNames& certificate) {
   return certificate.names.empty() ? std::string() : certificate.names.front();
 }
 
 }  // namespace
 
-CertificateKeeper::CertificateKeeper(Parts parts) : parts_(std::move(parts)) {}
-
-void CertificateKeeper::start() { strand_ = parts_.loop.spawn_named("certificates", watch, std::ref(*this)); }
+CertificateKeeper::CertificateKeeper(Parts parts)
+    : parts_(std::move(parts)), watch_(parts_.loop, "certificates", *this) {}
 
 void CertificateKeeper::adopt(std::shared_ptr<const conf::Config> config, TlsSetupRef setup) {
   config_ = std::move(config);
   setup_ = std::move(setup);
   seen_ = setup_->files;
   publish_expiry();
+  watch_.restart(config_->tls.poll);
 }
 
-net::Task<void> CertificateKeeper::watch(CertificateKeeper& keeper) {
-  for (;;) {
-    const Duration interval = keeper.config_->tls.poll;
-    auto slept = co_await net::sleep_for(interval == Duration::zero() ? kWhileOff : interval);
-    if (!slept) co_return;
-    if (keeper.config_->tls.poll == Duration::zero()) continue;
-    auto renewed = co_await keeper.renew(When::changed);
-    if (!renewed && renewed.error().code == Code::cancelled) co_return;
-  }
-}
+// What keeps it from looking now does not the next time.
+net::Task<void> CertificateKeeper::look() { co_await renew(When::changed); }
 
 net::Task<Result<CertificateKeeper::Built>> CertificateKeeper::renew(When when) {
   const std::shared_ptr<const conf::Config> config = config_;

@@ -15,11 +15,12 @@
 #include "base/metrics.h"
 #include "net/worker.h"
 #include "proxy/admin/certificate_desk.h"
+#include "proxy/process/file_watch.h"
 #include "proxy/route/tls_setup.h"
 
 namespace vignette::proxy {
 
-class CertificateKeeper final : public CertificateDesk {
+class CertificateKeeper final : public CertificateDesk, private WatchedFiles {
  public:
   struct Parts {
     net::Worker& loop;
@@ -30,14 +31,13 @@ class CertificateKeeper final : public CertificateDesk {
     std::function<void(TlsSetupRef)> apply;  // puts a setup to use
   };
 
-  // All that `parts` name outlive it; tasks in the pool may outlive it.
+  // All that `parts` name outlives it; tasks in the pool may outlive it.
   explicit CertificateKeeper(Parts parts);
   CertificateKeeper(const CertificateKeeper&) = delete;
   CertificateKeeper& operator=(const CertificateKeeper&) = delete;
 
-  // Begins to look at the files.
-  void start();
-  // This configuration and its setup are in use; what is being built of another is dropped.
+  // This configuration and its setup are in use, and its files are looked at from now on; what is being built
+  // of another is dropped.
   void adopt(std::shared_ptr<const conf::Config> config, TlsSetupRef setup);
 
   net::Task<AdminReply> reload() override;
@@ -51,7 +51,7 @@ class CertificateKeeper final : public CertificateDesk {
   };
   enum class When : std::uint8_t { changed, always };
 
-  static net::Task<void> watch(CertificateKeeper& keeper);
+  net::Task<void> look() override;
   net::Task<Result<Built>> renew(When when);
   void take(const Built& built);
   void publish_expiry();
@@ -61,7 +61,7 @@ class CertificateKeeper final : public CertificateDesk {
   TlsSetupRef setup_;
   TlsFileMarks seen_;  // when they were last read, with or without success
   std::vector<Metrics::Callback> expiry_;
-  net::StrandRef strand_;
+  FileWatch watch_;
 };
 
 }  // namespace vignette::proxy

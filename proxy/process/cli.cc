@@ -45,7 +45,11 @@ void show_progress(const WarmCounts& counts, std::size_t all) {
 conf::Loaded load_quickstart(const ServeArguments& arguments, const conf::Checks& checks) {
   std::error_code ignored;
   std::string photos = std::filesystem::absolute(arguments.photos, ignored).string();
-  return conf::load_text(conf::quickstart_text(photos), "quickstart", arguments.state, checks);
+  std::string countries;
+  if (!arguments.countries.empty()) {
+    countries = std::filesystem::absolute(arguments.countries, ignored).string();
+  }
+  return conf::load_text(conf::quickstart_text(photos, countries), "quickstart", arguments.state, checks);
 }
 
 void print_welcome(const conf::Config& config) {
@@ -53,6 +57,9 @@ void print_welcome(const conf::Config& config) {
     print(fmt::format("vignette: open {}://{}/\n", listener.tls ? "https" : "http",
                       listener.address.to_string()));
   }
+  print(config.geo.country.empty()
+            ? "vignette: countries of clients are unknown: no database was named (--countries FILE)\n"
+            : fmt::format("vignette: countries of clients by {}\n", config.geo.country));
   if (config.server.admin) {
     print(fmt::format("vignette: metrics and status at http://{}/\n", config.server.admin->to_string()));
   }

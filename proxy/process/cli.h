@@ -14,6 +14,7 @@ namespace vignette::proxy {
 struct ServeArguments {
   std::string config;  // empty: the quickstart
   std::string photos = "photos";
+  std::string countries;  // empty: none is known
   std::string state = ".";
 };
 int run_serve(const ServeArguments& arguments);

@@ -76,15 +76,21 @@ void NodeWorker::remove_listener(const std::string& address) {
   });
 }
 
-void NodeWorker::apply(SnapshotRef snapshot) {
-  loop_.post([this, snapshot = std::move(snapshot)]() mutable {
+void NodeWorker::apply(SnapshotRef snapshot, geo::DatabasesRef databases) {
+  loop_.post([this, snapshot = std::move(snapshot), databases = std::move(databases)]() mutable {
     context_.tls = snapshot->tls;
     context_.snapshot = std::move(snapshot);
+    context_.databases = std::move(databases);
   });
 }
 
 void NodeWorker::apply_tls(TlsSetupRef tls) {
   loop_.post([this, tls = std::move(tls)]() mutable { context_.tls = std::move(tls); });
+}
+
+void NodeWorker::apply_databases(geo::DatabasesRef databases) {
+  loop_.post(
+      [this, databases = std::move(databases)]() mutable { context_.databases = std::move(databases); });
 }
 
 void NodeWorker::warm(WarmOrder order, WarmDone done) {

@@ -29,9 +29,12 @@ class NodeWorker {
   void change_listener(conf::Listener options);
   // Accepts what is queued on it, then closes it.
   void remove_listener(const std::string& address);
-  void apply(SnapshotRef snapshot);
+  // Both from the same request on.
+  void apply(SnapshotRef snapshot, geo::DatabasesRef databases);
   // For connections from now on; of the snapshot that was applied last.
   void apply_tls(TlsSetupRef tls);
+  // For requests from now on.
+  void apply_databases(geo::DatabasesRef databases);
   // Closes listeners (accept queues first) and idle connections; requests in flight go on.
   void drain();
   // Warms the cache (client/warm.h); `done` is called on the loop's thread, unless the loop ends before.

@@ -148,6 +148,7 @@ bool Server::start() {
   for (unsigned i = 0; i < worker_count_; ++i) {
     workers_.push_back(std::make_unique<NodeWorker>(node_, i, snapshot_));
   }
+  watch_databases(std::exchange(databases_, nullptr));
   apply_listeners(*config_);
   for (auto& worker : workers_) worker->start();
   health_ = std::make_unique<HealthChecker>(node_, loop_);
@@ -254,7 +255,9 @@ bool Server::start_imaging(const conf::Config& config) {
 }
 
 SnapshotOptions Server::snapshot_options(std::uint64_t generation) {
-  return {.generation = generation, .tls = {.workers = worker_count_, .tickets = &tickets_, .keys = &keys_}};
+  return {.generation = generation,
+          .tls = {.workers = worker_count_, .tickets = &tickets_, .keys = &keys_},
+          .databases = geo_keeper_ ? geo_keeper_->in_use() : nullptr};
 }
 
 bool Server::build_first_snapshot() {
@@ -263,8 +266,18 @@ bool Server::build_first_snapshot() {
     for (const std::string& error : built.error()) log_.error("{}", error);
     return false;
   }
-  snapshot_ = std::move(*built);
+  snapshot_ = std::move(built->snapshot);
+  databases_ = std::move(built->databases);
   return true;
+}
+
+void Server::watch_databases(geo::DatabasesRef databases) {
+  const auto apply = [this](const geo::DatabasesRef& next) {
+    for (auto& worker : workers_) worker->apply_databases(next);
+  };
+  apply(databases);
+  geo_keeper_ = std::make_unique<GeoKeeper>(node_, loop_, *load_pool_, apply);
+  geo_keeper_->adopt(config_, std::move(databases));
 }
 
 // Without anything that outlives the process there is nothing that a purge would have to survive for.
@@ -363,7 +376,6 @@ void Server::watch_certificates() {
                                                                      use_tls(setup);
                                                                    }});
   certificates_->adopt(config_, snapshot_->tls);
-  certificates_->start();
   use_tls(snapshot_->tls);
 }
 
@@ -440,6 +452,7 @@ void Server::stop_all() {
   imaging_.reset();
   workers_.clear();
   certificates_.reset();
+  geo_keeper_.reset();
   metric_callbacks_.clear();
   hot_keeper_.reset();
   if (access_log_) access_log_->flush();

@@ -33,6 +33,7 @@
 #include "proxy/node.h"
 #include "proxy/origin/server_registry.h"
 #include "proxy/process/certificate_keeper.h"
+#include "proxy/process/geo_keeper.h"
 #include "proxy/process/health.h"
 #include "proxy/process/hot_keeper.h"
 #include "proxy/process/node_worker.h"
@@ -73,6 +74,7 @@ class Server {
   void announce();
   void watch_signals();
   void watch_certificates();
+  void watch_databases(geo::DatabasesRef databases);
   void use_tls(const TlsSetupRef& setup);
 
   // server_reload.cc
@@ -82,7 +84,7 @@ class Server {
   std::function<SnapshotResult()> snapshot_loader();
   void finish_reload(const SnapshotResult& built);
   void refuse_reload(const std::vector<std::string>& reasons);
-  void apply(SnapshotRef snapshot);
+  void apply(Built built);
   void warn_of_restarts(const conf::Config& next);
   void warn_of_kept_keys();
   void rehearse_reload();
@@ -136,8 +138,10 @@ class Server {
   std::unique_ptr<ImagingService> imaging_;
   Node node_;
   SnapshotRef snapshot_;
+  geo::DatabasesRef databases_;  // the first; then geo_keeper_ has them
   std::unique_ptr<HealthChecker> health_;
   std::unique_ptr<CertificateKeeper> certificates_;
+  std::unique_ptr<GeoKeeper> geo_keeper_;
   std::unique_ptr<OcspKeeper> ocsp_;
   WarmDesk warm_;
   std::size_t next_to_warm_ = 0;           // of the workers

@@ -48,7 +48,7 @@ std::function<SnapshotResult()> Server::snapshot_loader() {
 void Server::finish_reload(const SnapshotResult& built) {
   warn_of_kept_keys();
   if (!built) return refuse_reload(built.error());
-  const conf::Config& config = *(*built)->config;
+  const conf::Config& config = *built->snapshot->config;
   std::size_t bound_before = bound_.size();
   if (!bind_listeners(config) || !start_imaging(config)) {
     bound_.erase(bound_.begin() + static_cast<std::ptrdiff_t>(bound_before), bound_.end());
@@ -63,14 +63,15 @@ void Server::refuse_reload(const std::vector<std::string>& reasons) {
   log_.error("reload: refused; going on with the configuration in use");
 }
 
-void Server::apply(SnapshotRef snapshot) {
-  config_ = snapshot->config;
-  snapshot_ = std::move(snapshot);
+void Server::apply(Built built) {
+  config_ = built.snapshot->config;
+  snapshot_ = std::move(built.snapshot);
   set_log_level();
-  for (auto& worker : workers_) worker->apply(snapshot_);
+  for (auto& worker : workers_) worker->apply(snapshot_, built.databases);
   apply_listeners(*config_);
   health_->apply(snapshot_);
   certificates_->adopt(config_, snapshot_->tls);
+  geo_keeper_->adopt(config_, std::move(built.databases));
   use_tls(snapshot_->tls);
   warn_of_restarts(*config_);
   log_.info("reload: configuration {} is in use", snapshot_->generation);

@@ -6,14 +6,12 @@
 
 #include "base/hash.h"
 #include "base/strings.h"
-#include "geo/country.h"
 #include "proxy/node.h"
 #include "proxy/origin/make_origin.h"
+#include "proxy/route/geo_files.h"
 
 namespace vignette::proxy {
 namespace {
-
-constexpr Duration kGeoLogInterval = std::chrono::minutes(1);
 
 std::chrono::seconds seconds(conf::milliseconds duration) {
   return std::chrono::ceil<std::chrono::seconds>(duration);
@@ -73,12 +71,12 @@ class Builder {
   SnapshotResult build() {
     make_certificates();
     load_tls();
-    load_countries();
+    load_databases();
     load_images();
     make_origins();
     if (!errors_.empty()) return std::unexpected(std::move(errors_));
     make_router();
-    return SnapshotRef(std::move(snapshot_));
+    return Built{.snapshot = std::move(snapshot_), .databases = std::move(databases_)};
   }
 
  private:
@@ -105,30 +103,13 @@ class Builder {
     }
   }
 
-  void load_countries() {
-    if (config().geo.country.empty()) return;
-    auto database = geo::Database::open(config().geo.country, bad_record_report());
-    if (!database) {
-      errors_.push_back(database.error());
+  void load_databases() {
+    auto loaded = geo::load_databases(geo_paths(config().geo), options_.databases, bad_record_reports(node_));
+    if (!loaded) {
+      errors_.insert(errors_.end(), loaded.error().begin(), loaded.error().end());
       return;
     }
-    snapshot_->countries = std::move(*database);
-  }
-
-  // A damaged database answers "unknown" for what it cannot read: somebody should know.
-  geo::Database::OnBadRecord bad_record_report() {
-    Counter& count = node_.metrics.registry.counter(
-        "vignette_geo_bad_records_total",
-        "Lookups of a country that met damaged data; the country counted as unknown.");
-    auto limit = std::make_shared<RateLimited>(node_.clock, kGeoLogInterval);
-    return [&count, &log = node_.log, limit, path = config().geo.country] {
-      count.add(kNoWorker);
-      if (auto skipped = limit->admit()) {
-        log.error(
-            "geo: {} is damaged: a record cannot be read and counts as unknown ({} more since the last line)",
-            path, *skipped);
-      }
-    };
+    databases_ = std::move(*loaded);
   }
 
   void load_images() {
@@ -201,6 +182,7 @@ class Builder {
   Node& node_;
   const SnapshotOptions& options_;
   std::shared_ptr<Snapshot> snapshot_;
+  geo::DatabasesRef databases_;
   std::vector<std::string> errors_;
 };
 
@@ -227,7 +209,10 @@ conf::Checks snapshot_checks(net::KeyFiles* keys) {
   checks.listener_tls = [keys](const conf::Config& config, const conf::Listener& listener) {
     return check_listener_tls(config, listener, keys);
   };
-  checks.country_database = [](const std::string& path) { return reason_of(geo::Database::open(path)); };
+  checks.geo_database = [](std::string_view name, const std::string& path) {
+    const auto kind = std::ranges::find(geo::kKinds, name, [](geo::Kind is) { return geo::to_string(is); });
+    return reason_of(geo::Database::open(*kind, path));
+  };
   checks.ca_file = [](const std::string& path) {
     net::TlsClientOptions options;
     options.ca_file = path;

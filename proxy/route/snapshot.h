@@ -10,7 +10,7 @@
 
 #include "conf/config.h"
 #include "conf/loader.h"
-#include "geo/database.h"
+#include "geo/databases.h"
 #include "imaging/url.h"
 #include "proxy/origin/origin.h"
 #include "proxy/route/router.h"
@@ -25,7 +25,6 @@ struct Snapshot {
   std::map<std::string, std::unique_ptr<Origin>, std::less<>> origins;
   std::unique_ptr<Router> router;
   TlsSetupRef tls;                                       // of this configuration's files when it was built
-  std::shared_ptr<const geo::Database> countries;        // null: no database
   std::unique_ptr<const imaging::ImageUrls> image_urls;  // null: no images route
   std::uint64_t generation = 0;                          // counts configurations applied, from 1
 };
@@ -33,11 +32,19 @@ struct Snapshot {
 struct SnapshotOptions {
   std::uint64_t generation = 1;
   TlsSetupOptions tls;
+  geo::DatabasesRef databases{};  // in use, which are kept while their files are the same; null: none
 };
 
 using SnapshotRef = std::shared_ptr<const Snapshot>;
+
+// What is put into use together. The databases are not the snapshot's: their files are replaced without a
+// reload.
+struct Built {
+  SnapshotRef snapshot;
+  geo::DatabasesRef databases;
+};
 // Each error is one line for the operator.
-using SnapshotResult = std::expected<SnapshotRef, std::vector<std::string>>;
+using SnapshotResult = std::expected<Built, std::vector<std::string>>;
 
 // Reads certificates, databases and credentials, so it may block: never on a loop. One at a time.
 SnapshotResult build_snapshot(std::shared_ptr<const conf::Config> config, Node& node,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import config, photos, places
+from support import config, mmdb, photos, places
 from support.client import curl
 from support.vignette import check
 
@@ -140,7 +140,7 @@ def test_the_example_files_exist(name):
 
 @pytest.fixture
 def quickstart(start_node, tmp_path):
-    """The quick start's own file; only its ports and its folder of photos are replaced."""
+    """The quick start's own file; only its ports, its folder of photos and its database are replaced."""
     folder = tmp_path / "gallery"
     folder.mkdir()
     photos.write_photos(folder, count=3)
@@ -149,7 +149,16 @@ def quickstart(start_node, tmp_path):
     text = re.sub(r'"127\.0\.0\.1:\d+"', lambda _: f'"127.0.0.{next(numbers)}:0"', text)
     text, replaced = re.subn(r'(?m)^(\s*directory\s*=\s*)"[^"]*"', rf'\g<1>"{folder}"', text)
     assert replaced == 1
+    countries = tmp_path / "countries.mmdb"
+    mmdb.write_country_database(countries, {"2.125.160.216/29": "GB"})
+    text, replaced = re.subn(r'(?m)^(\s*country\s*=\s*)"[^"]*"', rf'\g<1>"{countries}"', text)
+    assert replaced == 1
     return start_node(text)
+
+
+def test_a_quick_start_without_the_database_that_it_was_told_of_says_so(tmp_path):
+    code, output = run("serve", "--photos", tmp_path, "--state", tmp_path, "--countries", tmp_path / "none.mmdb")
+    assert code == 1 and "none.mmdb" in output
 
 
 def test_the_quick_start_shows_a_gallery_whose_pictures_load(quickstart):

@@ -79,7 +79,8 @@ TestNode::TestNode(const std::string& toml, const Options& options)
   node_.insight = &insight_;
   node_.reader_stall = options.reader_stall;
   if (options.access_log) open_access_log();
-  snapshot_ = build(toml);
+  proxy::Built built = build(toml);
+  snapshot_ = std::move(built.snapshot);
   node_.spool = std::make_shared<proxy::Spool>(snapshot_->config->spool, files_, log_, clock_);
   store_.start();
   if (!options.hot_folder.empty()) start_hot_keeper();
@@ -88,6 +89,7 @@ TestNode::TestNode(const std::string& toml, const Options& options)
     workers_.push_back(std::make_unique<proxy::NodeWorker>(node_, i, snapshot_));
   }
   for (const conf::Listener& listener : snapshot_->config->listeners) listen(listener);
+  watch_databases(std::move(built.databases));
   for (auto& worker : workers_) worker->start();
   health_ = std::make_unique<proxy::HealthChecker>(node_, main_);
   health_->apply(snapshot_);
@@ -106,6 +108,15 @@ void TestNode::start_hot_keeper() {
       proxy::HotKeeper::Options{.folder = options_.hot_folder,
                                 .bytes_per_second = snapshot_->config->cache.warm_per_second});
   hot_keeper_->start();
+}
+
+void TestNode::watch_databases(geo::DatabasesRef databases) {
+  const auto apply = [this](const geo::DatabasesRef& next) {
+    for (auto& worker : workers_) worker->apply_databases(next);
+  };
+  apply(databases);
+  geo_keeper_ = std::make_unique<proxy::GeoKeeper>(node_, main_, files_, apply);
+  geo_keeper_->adopt(snapshot_->config, std::move(databases));
 }
 
 void TestNode::start_imaging() {
@@ -155,7 +166,7 @@ TestNode::~TestNode() {
   workers_.clear();
 }
 
-proxy::SnapshotRef TestNode::build(const std::string& toml) {
+proxy::Built TestNode::build(const std::string& toml) {
   std::string errors;
   auto loaded = conf::load_text(toml, "test.toml", ".");
   if (!loaded) {
@@ -172,10 +183,12 @@ proxy::SnapshotRef TestNode::build(const std::string& toml) {
 }
 
 void TestNode::reload(const std::string& toml) {
-  snapshot_ = build(toml);
-  for (auto& worker : workers_) worker->apply(snapshot_);
+  proxy::Built built = build(toml);
+  snapshot_ = std::move(built.snapshot);
+  for (auto& worker : workers_) worker->apply(snapshot_, built.databases);
   std::promise<void> done;
   main_.post([&] {
+    geo_keeper_->adopt(snapshot_->config, std::move(built.databases));
     health_->apply(snapshot_);
     done.set_value();
   });

@@ -25,6 +25,7 @@
 #include "proxy/media/imaging_service.h"
 #include "proxy/node.h"
 #include "proxy/origin/server_registry.h"
+#include "proxy/process/geo_keeper.h"
 #include "proxy/process/health.h"
 #include "proxy/process/hot_keeper.h"
 #include "proxy/process/node_worker.h"
@@ -79,8 +80,9 @@ class TestNode {
   void open_access_log();
   void start_hot_keeper();
   void start_imaging();
+  void watch_databases(geo::DatabasesRef databases);
   void listen(const conf::Listener& listener);
-  proxy::SnapshotRef build(const std::string& toml);
+  proxy::Built build(const std::string& toml);
   // A task on the main loop, run to its end.
   std::string reply_of(net::Task<proxy::AdminReply> (*task)(TestNode&, std::string), const std::string& body);
 
@@ -107,6 +109,7 @@ class TestNode {
   proxy::SnapshotRef snapshot_;
   proxy::WarmDesk warm_;
   std::unique_ptr<proxy::HotKeeper> hot_keeper_;
+  std::unique_ptr<proxy::GeoKeeper> geo_keeper_;
   std::unique_ptr<proxy::HealthChecker> health_;
   std::vector<std::unique_ptr<proxy::NodeWorker>> workers_;
   std::vector<std::uint16_t> ports_;

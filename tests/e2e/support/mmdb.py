@@ -1,6 +1,7 @@
-"""Writes a small MaxMind country database (the published MaxMind DB format 2.0, 24-bit records, IPv6 tree)."""
+"""Writes small MaxMind databases (the published MaxMind DB format 2.0, 24-bit records, IPv6 tree)."""
 
 import ipaddress
+import struct
 import time
 
 MARKER = b"\xab\xcd\xefMaxMind.com"
@@ -25,6 +26,10 @@ def _encode(value):
         return _sized(7, len(value)) + b"".join(_encode(k) + _encode(v) for k, v in value.items())
     if isinstance(value, list):
         return _sized(11, len(value)) + b"".join(_encode(v) for v in value)
+    if isinstance(value, float):
+        return _sized(3, 8) + struct.pack(">d", value)
+    if isinstance(value, int):
+        value = (UINT32, value)
     kind, number = value
     data = number.to_bytes((number.bit_length() + 7) // 8, "big")
     return _sized(kind, len(data)) + data
@@ -49,12 +54,15 @@ def _insert(nodes, network, leaf):
 
 def write_country_database(path, countries):
     """`countries` maps a network to an ISO code; networks must not overlap."""
-    nodes, data, offsets = [[None, None]], b"", {}
-    for network, code in countries.items():
-        if code not in offsets:
-            offsets[code] = len(data)
-            data += _encode({"country": {"iso_code": code}})
-        _insert(nodes, network, offsets[code])
+    path.write_bytes(database({network: {"country": {"iso_code": code}} for network, code in countries.items()}))
+
+
+def database(records, kind="GeoLite2-Country"):
+    """The bytes of one; `records` maps networks that do not overlap to what is known of them."""
+    nodes, data = [[None, None]], b""
+    for network, record in records.items():
+        _insert(nodes, network, len(data))
+        data += _encode(record)
     tree = b""
     for node in nodes:
         for record in node:
@@ -64,11 +72,11 @@ def write_country_database(path, countries):
         "binary_format_major_version": (UINT16, 2),
         "binary_format_minor_version": (UINT16, 0),
         "build_epoch": (UINT64, int(time.time())),
-        "database_type": "GeoLite2-Country",
+        "database_type": kind,
         "description": {"en": "made for a test"},
         "ip_version": (UINT16, 6),
         "languages": ["en"],
         "node_count": (UINT32, len(nodes)),
         "record_size": (UINT16, 24),
     }
-    path.write_bytes(tree + b"\0" * 16 + data + MARKER + _encode(metadata))
+    return tree + b"\0" * 16 + data + MARKER + _encode(metadata)

@@ -33,6 +33,16 @@ def node_program():
     raise AssertionError(f"no node in {NODE_MODULES}: run `npm ci` in {NODE_MODULES.parent}")
 
 
+def world_of_countries():
+    """The database that `scripts/setup countries` installs, or None when it is not there."""
+    package = "geo/countries/node_modules/@ip-location-db/geo-whois-asn-country-mmdb"
+    path = SOURCE / package / "geo-whois-asn-country.mmdb"
+    if path.exists():
+        return path
+    MISSING.append(package)
+    return None
+
+
 MISSING = []  # what was asked for and is not there; printed at the end of the run
 
 

@@ -62,7 +62,7 @@ TEST_CASE("an unknown key names its nearest neighbour") {
 TEST_CASE("keys of features that are not built are unknown") {
   run({{"[cache]\npeers = []", "f:4:1: error: unknown key \"peers\""},
        {kApp + "max_inflight = 4", "f:5:1: error: unknown key \"max_inflight\""},
-       {"[geo]\ncity = \"x\"", "f:4:1: error: unknown key \"city\""}});
+       {"[geo]\nregion = \"x\"", "f:4:1: error: unknown key \"region\""}});
 }
 
 TEST_CASE("only a route to servers can have websocket connections") {
@@ -283,8 +283,27 @@ TEST_CASE("cache, geo, header and redirect options are checked") {
        {"[origin.d]\ndirectory = \"/\"\n[[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/*\"\n"
         "origin = \"d\"\ncache = { key = { query = \"none\" } }",
         "f:10:17: error: key is for origins with servers"},
-       {app + "geo = { allow_countries = [\"DE\"] }", "f:10:7: error: rules by country need geo.country"},
+       {app + "geo = { allow_countries = [\"DE\"] }",
+        "f:10:7: error: rules by country need geo.country or geo.city"},
        {app + "geo = {}", ""},
+       {app + "geo = { headers = false }", ""},
+       {app + "geo = { headers = true }", "f:10:7: error: headers need a database in [geo]"},
+       {app + "geo = { headers = 1 }", "f:10:19: error: expected true, false or a list of names, not"},
+       {app + "geo = { headers = [\"CloudFront-Viewer-Address\"] }", ""},
+       {app + "geo = { headers = [\"CloudFront-Viewer-Citi\"] }",
+        "f:10:20: error: \"CloudFront-Viewer-Citi\" is not a field that can be sent (did you mean "
+        "\"CloudFront-Viewer-City\"?)"},
+       {app + "geo = { headers = [\"cloudfront-viewer-city\"] }",
+        "f:10:7: error: CloudFront-Viewer-City needs geo.city, a database"},
+       {app + "geo = { headers = [\"CloudFront-Viewer-ASN\"] }",
+        "f:10:7: error: CloudFront-Viewer-ASN needs geo.asn, a database"},
+       {app + "geo = { headers = [\"CloudFront-Viewer-Country\"] }",
+        "f:10:7: error: CloudFront-Viewer-Country needs geo.country or geo.city, a database"},
+       {app + "cache = { key = { headers = [\"CloudFront-Viewer-City\"] } }",
+        "f:10:29: error: CloudFront-Viewer-City is in no key without geo.headers that names it"},
+       {app + "geo = { headers = [\"CloudFront-Viewer-Address\"] }\n"
+              "cache = { key = { headers = [\"CloudFront-Viewer-Address\"] } }",
+        ""},
        {app + "headers = { set = { \"Bad Name\" = \"x\" } }",
         "f:10:21: error: \"Bad Name\" is not a header field name"},
        {app + "headers = { set = { X-A = \"a\\r\\nb\" } }",
@@ -485,21 +504,26 @@ TEST_CASE("checks of the caller are asked about what is fine so far, and placed"
     return Checks::Reason("no " + what);
   };
   checks.certificate = [&](const Certificate&) { return refuse("certificate"); };
-  checks.country_database = [&](const std::string&) { return refuse("database"); };
+  checks.geo_database = [&](std::string_view kind, const std::string&) {
+    return refuse("database of kind " + std::string(kind));
+  };
   checks.ca_file = [&](const std::string&) { return refuse("ca"); };
   checks.preset = [&](std::string_view) { return refuse("preset"); };
   const auto errors = errors_of(load_text(
-      kListener + "[[certificate]]\nchain = \"c\"\nkey = \"c\"\n[geo]\ncountry = \"c\"\n[images]\n"
+      kListener + "[[certificate]]\nchain = \"c\"\nkey = \"c\"\n[geo]\ncountry = \"c\"\ncity = \"c\"\nasn = "
+                  "\"c\"\n[images]\n"
                   "presets = { a = \"w=1\" }\n[origin.o]\nservers = [\"h:1\"]\ntls = { ca = \"c\" }\n"
                   "[[certificate]]\nchain = \"none\"\nkey = \"c\"\n",
       "f", dir.path(), checks));
   INFO(joined(errors));
-  REQUIRE(errors.size() == 5);
+  REQUIRE(errors.size() == 7);
   CHECK(errors[0] == "f:4:9: error: no certificate");
-  CHECK(errors[1] == "f:7:11: error: no database");
-  CHECK(errors[2] == "f:9:17: error: preset \"a\": no preset");
-  CHECK(errors[3] == "f:12:14: error: no ca");
-  CHECK(asked.size() == 4);
+  CHECK(errors[1] == "f:7:11: error: no database of kind country");
+  CHECK(errors[2] == "f:8:8: error: no database of kind city");
+  CHECK(errors[3] == "f:9:7: error: no database of kind asn");
+  CHECK(errors[4] == "f:11:17: error: preset \"a\": no preset");
+  CHECK(errors[5] == "f:14:14: error: no ca");
+  CHECK(asked.size() == 6);
 }
 
 TEST_CASE("what the machine has to have is asked for where it is named, and only there") {

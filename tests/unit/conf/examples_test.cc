@@ -37,7 +37,8 @@ Loaded load_example(const TempDir& dir, const std::string& name) {
   for (const char* file :
        {"tls/img.example.com.pem", "tls/img.example.com.key", "tls/example.com.pem", "tls/example.com.key",
         "tls/ticket.key", "tls/clients-ca.pem", "tls/clients-crl.pem", "tls/ticket-before.key",
-        "internal-ca.pem", "GeoLite2-Country.mmdb"}) {
+        "internal-ca.pem", "GeoLite2-Country.mmdb", "GeoLite2-City.mmdb", "GeoLite2-ASN.mmdb",
+        "countries.mmdb"}) {
     dir.write(file, "present");
   }
   dir.write("image-key.secret", "0123456789abcdef\n");
@@ -126,11 +127,14 @@ TEST_CASE("the embedded default serves a gallery, images and originals of any di
   const TempDir dir;
   const std::string odd = dir.path("my \"photos\" \\ \t\xc3\xa9");
   dir.folder("my \"photos\" \\ \t\xc3\xa9");
-  const Loaded loaded = load_text(quickstart_text(odd), "quickstart", dir.path());
+  dir.write("my \"countries\"", "present");
+  const Loaded loaded =
+      load_text(quickstart_text(odd, dir.path("my \"countries\"")), "quickstart", dir.path());
   REQUIRE(errors(loaded) == "");
   const Config& config = **loaded;
   REQUIRE(config.find_origin("photos"));
   CHECK(config.find_origin("photos")->directory == odd);
+  CHECK(config.geo.country == dir.path("my \"countries\""));
   CHECK(config.server.admin->to_string() == "127.0.0.1:9180");
   REQUIRE(config.listeners.size() == 2);
   CHECK(config.listeners[0].address.to_string() == "127.0.0.1:8080");
@@ -146,6 +150,14 @@ TEST_CASE("the embedded default serves a gallery, images and originals of any di
   CHECK(config.sites[0].routes[1].kind == RouteKind::images);
   CHECK(config.sites[0].routes[2].kind == RouteKind::origin);
   CHECK(config.sites[0].routes[2].strip_prefix);
+}
+
+TEST_CASE("the embedded default without a database of countries knows none") {
+  const TempDir dir;
+  dir.folder("photos");
+  const Loaded loaded = load_text(quickstart_text(dir.path("photos"), ""), "quickstart", dir.path());
+  REQUIRE(errors(loaded) == "");
+  CHECK((*loaded)->geo.country.empty());
 }
 
 TEST_CASE("the embedded default is the example file") {

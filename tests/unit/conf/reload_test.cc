@@ -66,6 +66,7 @@ TEST_CASE("What SIGHUP applies is not among the changes that need a restart") {
   next.listeners.emplace_back().tls = true;
   next.images.ladder = {100};
   next.geo.country = "countries.mmdb";
+  next.geo.poll = milliseconds(1);
   CHECK(changes_that_need_restart(running, next).empty());
 }
 
