@@ -75,7 +75,7 @@ std::vector<Option> geo_options() {
       value("poll", &G::poll, duration(milliseconds(0), std::chrono::hours(24)), Reload::live,
             "How often the files are looked at. A database that was replaced is used from then on; one that "
             "cannot be used is refused, with a line in the log, and the one in use stays. `0s` is never: "
-            "SIGHUP does the same."),
+            "SIGHUP reads what has changed, too, but a file that cannot be used refuses the whole reload."),
   };
 }
 

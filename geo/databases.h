@@ -1,7 +1,7 @@
 // The databases that are in use together, and looking whether a file has become another one.
 //
 //   load_databases()   all that are named; what has not changed since is shared with those in use
-//   look_again()       what has changed; a file that was refused is not opened again until it changes
+//   look_again()       what has changed; a file that is named in `refused` is not opened
 //
 // Both block and belong on no loop. Errors are sentences for the operator, with the path.
 #pragma once

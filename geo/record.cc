@@ -1,5 +1,6 @@
 #include "geo/record.h"
 
+#include <cmath>
 #include <initializer_list>
 
 namespace vignette::geo {
@@ -42,12 +43,14 @@ class Reader {
     return {};
   }
 
-  std::optional<double> number(std::initializer_list<Path> paths) {
+  // Nothing that is further from 0 than `most`, nor what is no number.
+  std::optional<double> number(std::initializer_list<Path> paths, double most) {
     for (const Path& path : paths) {
       const auto data = note(read(record_, path, {MMDB_DATA_TYPE_DOUBLE, MMDB_DATA_TYPE_FLOAT}));
       if (data.outcome != Outcome::found) continue;
       const bool is_double = data.value.type == MMDB_DATA_TYPE_DOUBLE;
-      return is_double ? data.value.double_value : static_cast<double>(data.value.float_value);
+      const double value = is_double ? data.value.double_value : static_cast<double>(data.value.float_value);
+      return std::abs(value) <= most ? std::optional(value) : std::nullopt;
     }
     return std::nullopt;
   }
@@ -103,8 +106,8 @@ Answer<Place> read_place(MMDB_entry_s& record) {
   place.city = reader.text({{"city", "names", "en"}, {"city"}});
   place.postal_code = reader.text({{"postal", "code"}, {"postcode"}});
   place.time_zone = reader.text({{"location", "time_zone"}, {"timezone"}});
-  place.latitude = reader.number({{"location", "latitude"}, {"latitude"}});
-  place.longitude = reader.number({{"location", "longitude"}, {"longitude"}});
+  place.latitude = reader.number({{"location", "latitude"}, {"latitude"}}, 90);
+  place.longitude = reader.number({{"location", "longitude"}, {"longitude"}}, 180);
   place.metro_code = reader.unsigned_number({"location", "metro_code"});
   return {reader.outcome(), place};
 }

@@ -114,7 +114,7 @@ bool is_hop_by_hop(FieldId id) {
 
 bool is_protected(std::string_view name) {
   return istarts_with(name, "x-forwarded-") || istarts_with(name, "x-client-cert-") ||
-         is_protected(id_of(name));
+         istarts_with(name, "cloudfront-viewer-") || is_protected(id_of(name));
 }
 
 Refusal check_connection(const FieldList& request) {

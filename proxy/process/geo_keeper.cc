@@ -21,6 +21,7 @@ std::string describe(const geo::Database& database) {
 
 GeoKeeper::GeoKeeper(Node& node, net::Worker& loop, TaskPool& pool, Apply apply)
     : node_(node),
+      loop_(loop),
       pool_(pool),
       apply_(std::move(apply)),
       reports_(bad_record_reports(node)),
@@ -44,13 +45,17 @@ void GeoKeeper::adopt(std::shared_ptr<const conf::Config> config, geo::Databases
   const conf::GeoOptions& options = config_->geo;
   const bool has_files = geo_paths(options) != geo::Paths();
   const Duration poll = has_files ? Duration(options.poll) : Duration::zero();
-  if (poll == Duration::zero()) retired_.clear();  // there may never be another look
   use(std::move(databases));
+  // There may never be another look. Unmapping takes its time, so that the pool does it.
+  if (poll == Duration::zero())
+    static_cast<void>(pool_.try_submit([retired = std::exchange(retired_, {})] {}));
   watch_.restart(poll);
 }
 
 net::Task<void> GeoKeeper::look() {
   const std::shared_ptr<const conf::Config> config = config_;
+  // What was wrong may have been ours: no descriptors, no memory.
+  if (loop_.now() >= try_again_at_) refused_ = {};
   auto changes = co_await net::offload(pool_, looking());
   if (changes && config == config_) take(*changes);  // else a reload has looked at the files since
 }
@@ -82,6 +87,7 @@ void GeoKeeper::take(const std::vector<geo::Change>& changes) {
 }
 
 void GeoKeeper::refuse(const geo::Change& change) {
+  if (refused_ == decltype(refused_)()) try_again_at_ = loop_.now() + kTryAgainAfter;
   refused_[index(change.kind)] = change.mark;
   refusals_[index(change.kind)]->add(kNoWorker);
   const geo::Database* in_use = databases_->find(change.kind);

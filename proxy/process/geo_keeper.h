@@ -1,6 +1,6 @@
 // Keeps the geo databases what their files are: the files are looked at every [geo] `poll`, one that has
 // changed is opened off the loop and takes its database's place at every worker. A file that cannot be used
-// changes nothing: it is told of once, counted, and opened again when it has changed.
+// changes nothing: it is told of once, counted, and opened again when it has changed, or an hour later.
 //
 // A database that is no longer in use is unmapped by the thread of the next look, not by a loop.
 #pragma once
@@ -43,7 +43,11 @@ class GeoKeeper final : private WatchedFiles {
   void refuse(const geo::Change& change);
   void use(geo::DatabasesRef databases);
 
+  // Until then a file that was refused, and has not changed, is not opened again.
+  static constexpr Duration kTryAgainAfter = std::chrono::hours(1);
+
   Node& node_;
+  net::Worker& loop_;
   TaskPool& pool_;
   const Apply apply_;
   geo::BadRecordReports reports_;
@@ -53,6 +57,7 @@ class GeoKeeper final : private WatchedFiles {
   std::shared_ptr<const conf::Config> config_;
   geo::DatabasesRef databases_;
   geo::ByKind<std::optional<FileMark>> refused_;
+  TimePoint try_again_at_{};
   std::vector<geo::DatabasesRef> retired_;  // until the next look
   FileWatch watch_;
 };

@@ -112,6 +112,13 @@ TEST_CASE("Forged fields of viewers reach no origin by any way") {
   }
 }
 
+TEST_CASE("A client cannot have the viewer's fields removed by naming them in Connection") {
+  Scene scene(always("Cache-Control: max-age=60\r\n", "ok"), "geo = { headers = true }");
+  RawClient client = scene.client();
+  CHECK(client.fetch("/", "Connection: CloudFront-Viewer-Country\r\n").status == 400);
+  CHECK(scene.origin.calls() == 0);
+}
+
 TEST_CASE("Where a client is tells stored answers apart only where key or Vary name it") {
   const TempFile city(cities("Tokyo", "Lund"));
   const std::string told = "geo = { headers = true }\n";

@@ -412,9 +412,10 @@ TEST_CASE("An expectation other than 100-continue is answered with 417") {
 }
 
 TEST_CASE("Connection may not name Host, framing, credentials or forwarding fields") {
-  for (const char* name : {"Host", "host", "Content-Length", "Transfer-Encoding", "Cookie", "Authorization",
-                           "X-Forwarded-For", "x-forwarded-proto", "X-Forwarded-Anything", "close, Host",
-                           "keep-alive,cookie", "Forwarded", "X-Real-IP", "Via", "CDN-Loop"}) {
+  for (const char* name :
+       {"Host", "host", "Content-Length", "Transfer-Encoding", "Cookie", "Authorization", "X-Forwarded-For",
+        "x-forwarded-proto", "X-Forwarded-Anything", "close, Host", "keep-alive,cookie", "Forwarded",
+        "X-Real-IP", "Via", "CDN-Loop", "CloudFront-Viewer-Country", "X-Client-Cert-Verify"}) {
     field_refused(std::string("Connection: ") + name, Refusal::connection_names_protected_field);
   }
   field_refused("Connection: close\r\nConnection: Host", Refusal::connection_names_protected_field);
