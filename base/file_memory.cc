@@ -26,12 +26,6 @@
 #endif
 
 namespace vignette {
-
-FileMemory& FileMemory::process() {
-  static FileMemory* const memory = new FileMemory();  // blocks may outlive every static
-  return *memory;
-}
-
 namespace {
 
 constexpr unsigned kNoExec = 8;  // MFD_NOEXEC_SEAL, which older headers do not name
@@ -64,6 +58,11 @@ UniqueFd make_file() {
 }
 
 }  // namespace
+
+FileMemory& FileMemory::process() {
+  static FileMemory* const memory = new FileMemory();  // blocks may outlive every static
+  return *memory;
+}
 
 FileMemory::FileMemory() : file_(make_file()) {}
 

@@ -45,11 +45,11 @@ constexpr long kCachestat = 451;
 #endif
 
 std::optional<bool> is_resident(int descriptor, std::uint64_t offset, std::size_t bytes) {
-  static const auto kPage = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  static const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   const CacheRange range{offset, bytes};
   CacheCounts counts;
   if (::syscall(kCachestat, descriptor, &range, &counts, 0U) != 0) return std::nullopt;
-  return counts.resident == (offset + bytes + kPage - 1) / kPage - offset / kPage;
+  return counts.resident == (offset + bytes + page_bytes - 1) / page_bytes - offset / page_bytes;
 }
 
 class RealFile final : public DiskFile {
