@@ -113,9 +113,10 @@ TEST_CASE("Forged fields of viewers reach no origin by any way") {
 }
 
 TEST_CASE("A client cannot have the viewer's fields removed by naming them in Connection") {
-  Scene scene(always("Cache-Control: max-age=60\r\n", "ok"), "geo = { headers = true }");
+  const TempFile city(cities("Tokyo", "Lund"));
+  Scene scene(tell_city, "geo = { headers = true }", trusting(city_line(city)));
   RawClient client = scene.client();
-  CHECK(client.fetch("/", "Connection: CloudFront-Viewer-Country\r\n").status == 400);
+  CHECK(client.fetch("/", kJapanese + "Connection: CloudFront-Viewer-City\r\n"s).status == 400);
   CHECK(scene.origin.calls() == 0);
 }
 
